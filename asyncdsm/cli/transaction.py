@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from time import time
 
@@ -38,18 +38,28 @@ def write_transaction(transaction: Transaction) -> str:
     """Return a transaction's state, and a line for each of its checkpoints."""
     rows = [("checkpoint", "service", "env", "time", "since the one before"), *map(_write_step, transaction.steps)]
     lines = [f"Transaction {plain_text(transaction.id)}: {transaction.state}", "", *_align(rows)]
-    if transaction.late_after is not None and transaction.state in {"late", "stuck"}:
-        waits = format_duration(max(0.0, time() - transaction.last))
-        usual = format_duration(transaction.late_after)
-        lines += ["", f"Last seen {waits} ago; others go on from there within {usual}."]
+    if transaction.state in {"late", "stuck"}:
+        lines += ["", *_write_lateness(transaction)]
     return "\n".join(lines) + "\n"
+
+
+def _write_lateness(transaction: Transaction) -> Iterator[str]:
+    waits = format_duration(max(0.0, time() - transaction.last))
+    usual, late_after = format_duration(transaction.usual_wait), format_duration(transaction.late_after)
+    yield f"Last seen {waits} ago."
+    if transaction.usual_wait is not None:
+        yield f"Of those that went on from there, 95 % took at most {usual}; one is late after {late_after}."
+    if transaction.lacks:
+        lacks = ", ".join(plain_text(f"{each.checkpoint} ({each.service})", 2 * LONGEST) for each in transaction.lacks)
+        yield f"It lacks {lacks}."
 
 
 def write_transactions(answer: Transactions) -> str:
     """Return a line for each of the late transactions, and for each of the latest."""
-    lines = []
+    lines, cut_late = [], answer.cut.get("late", 0)
     for title, transactions, cut in (
-        ("Late", answer.late, answer.cut.get("late", 0)),
+        ("Late", answer.late, cut_late),
+        *([("Late for longest", answer.longest, 0)] if cut_late else ()),
         ("Transactions", answer.transactions, answer.cut.get("transactions", 0)),
     ):
         rows = [("id", "state", "checkpoint", "service", "env", "time"), *map(_write_summary, transactions)]

@@ -224,8 +224,10 @@ def test_transaction_that_waits_much_longer_than_the_others_is_late_then_stuck(s
     add(store, "shop", *(Passed("ordered", ago(seconds), f"since {seconds}") for seconds in (59, 61, 599, 601)))
     states = {seconds: find(store, f"since {seconds}").state for seconds in (59, 61, 599, 601)}
     assert states == {59: "open", 61: "late", 599: "late", 601: "stuck"}
-    assert find(store, "since 61").late_after == 60
-    assert [each.id for each in find_transactions(store, None).late] == ["since 61", "since 599", "since 601"]
+    assert (find(store, "since 61").usual_wait, find(store, "since 61").late_after) == (2, 60)
+    answer = find_transactions(store, None)
+    assert [each.id for each in answer.late] == ["since 61", "since 599", "since 601"]
+    assert answer.longest == answer.late[::-1]
 
 
 def test_what_is_late_follows_from_how_long_others_take_there(store: AnyStore) -> None:
@@ -307,7 +309,8 @@ def test_lists_say_what_they_leave_out(store: AnyStore) -> None:
     answer = find_transactions(store, None)
     assert (len(answer.transactions), len(answer.late)) == (100, 100)
     assert answer.cut == {"transactions": 430, "late": 30}
-    assert all(each.steps == [] for each in [*answer.transactions, *answer.late])
+    assert [each.id for each in answer.longest] == [f"lost {number}" for number in range(129, 121, -1)]
+    assert all(each.steps == [] for each in [*answer.transactions, *answer.late, *answer.longest])
 
 
 async def test_api_answers_with_one_transaction_and_with_all(client: Client) -> None:
@@ -322,6 +325,8 @@ async def test_api_answers_with_one_transaction_and_with_all(client: Client) -> 
         "first": NOW - 9,
         "last": NOW - 9,
         "late_after": None,
+        "usual_wait": None,
+        "lacks": [],
     }
     step = {"service": "shop", "env": "prod", "checkpoint": "ordered", "time": NOW - 9, "since_before": None}
     one = (await client.get("/api/transactions", params={"id": "4711"})).json()
@@ -365,6 +370,22 @@ def test_command_prints_a_transaction(store: AnyStore, capsys: pytest.CaptureFix
     assert capsys.readouterr().err == "asyncdsm transaction: the agent knows no transaction 4712\n"
 
 
+def test_command_says_what_is_usual_and_what_a_late_transaction_lacks(capsys: pytest.CaptureFixture[str]) -> None:
+    store = SQLiteStore(now=lambda: NOW)
+    add_usual(store)
+    add(store, "shop", Passed("ordered", ago(100), "4711"))
+    with agent(store=store) as running:
+        assert main(["transaction", "4711", "--url", running.url]) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert main(["transaction", "usual 7", "--url", running.url]) == 0
+    assert lines[0] == "Transaction 4711: late"
+    assert lines[-2:] == [
+        "Of those that went on from there, 95 % took at most 2 s; one is late after 60 s.",
+        "It lacks paid (billing), shipped (shipping).",
+    ]
+    assert "lacks" not in capsys.readouterr().out
+
+
 def test_command_says_how_many_there_are(capsys: pytest.CaptureFixture[str]) -> None:
     store = SQLiteStore(now=lambda: NOW)
     add_usual(store, 1400)
@@ -373,4 +394,6 @@ def test_command_says_how_many_there_are(capsys: pytest.CaptureFixture[str]) -> 
         assert main(["transaction", "--url", running.url]) == 0
     listed = capsys.readouterr().out
     assert listed.startswith("Late: the latest 100 of 130\nid")
+    assert "\nLate for longest: 8\nid" in listed
+    assert listed.index("Late for longest") < listed.index("\nlost 129  ") < listed.index("\nlost 122  ")
     assert "\nTransactions: the latest 100 of 1,530\nid" in listed

@@ -78,6 +78,9 @@ async def test_linked_order_says_that_it_is_late(browser: Browser, agent: Runnin
     async with open_page(browser, f"{agent.url}/#transaction=4711") as page:
         await expect(panel_heading(page)).to_have_text("4711")
         await expect(page.locator("#panel .warning")).to_contain_text("Late: last seen at ordered in shop, 5")
+        await expect(page.locator("#panel .warning")).to_contain_text("95 % took at most 2 s; one is late after 60 s.")
+        await expect(page.locator("#panel .warning")).to_contain_text("It lacks paid in billing.")
+        await expect(page.locator("#panel .figures")).to_contain_text("so far")
 
 
 async def test_overview_lists_late_orders(browser: Browser, agent: RunningAgent, shop: Shop) -> None:
@@ -96,6 +99,9 @@ async def test_late_orders_are_counted_and_named_after_what_is_shown(
     add(shop, "shop", *((f"lost {number}", "ordered", 301.0 + number) for number in range(110)))
     async with open_page(browser, agent.url) as page:
         await expect(page.locator("#panel")).to_contain_text("Late transactions: the latest 8 of 111")
+        listed = page.locator("#panel section", has_text="Late transactions").locator("button .what")
+        late = ["4711", *(f"lost {number}" for number in range(7))]
+        await expect(listed).to_have_text([*late, *(f"lost {number}" for number in range(109, 101, -1))])
         await page.goto(f"{agent.url}/#transaction=4711")
         await expect(page.locator("#panel")).to_contain_text("Also late: the latest 8 of 110")
         await page.goto(f"{agent.url}/#transaction=usual+7")

@@ -13,13 +13,18 @@ const ORDER = {
   checkpoint: "ordered",
   first: 100,
   last: 100,
+  usual_wait: 0.1,
   late_after: 60,
+  lacks: [{ service: "billing", env: "", checkpoint: "paid" }],
   steps: [],
 };
 
-test("a late transaction says where it waits, for how long, and what is usual", () => {
-  const text = "Late: last seen at ordered in shop, 5\u00A0min ago. Others go on from there within 60\u00A0s.";
-  assert.equal(describeLateness(ORDER, 400), text);
+test("a late transaction says where it waits, for how long, what is usual, and what it lacks", () => {
+  const text =
+    "Late: last seen at ordered in shop, 5\u00A0min ago. Of those that went on from there, 95 % took at most 100\u00A0ms; " +
+    "one is late after 60\u00A0s.";
+  assert.equal(describeLateness(ORDER, 400), `${text} It lacks paid in billing.`);
+  assert.equal(describeLateness({ ...ORDER, lacks: [] }, 400), text);
 });
 
 test("a stuck transaction is called stuck, and one that is not late says nothing", () => {

@@ -677,8 +677,10 @@ export interface Topology {
 
 /**
  * A business transaction: when it was first and last seen, and at which checkpoint of which service last.
- * It is late once it waits longer than `late_after` seconds, and stuck after ten times as long; null if that is not
- * known. It is done at a checkpoint at which transactions usually end. `steps` are given for a single transaction.
+ * Of those that went on from there, 95 % took at most `usual_wait` seconds. It is late once it waits longer than
+ * `late_after` seconds, and stuck after ten times as long; both are null if that is not known. It is done at a
+ * checkpoint at which transactions usually end. `lacks` are the checkpoints that a late one has not passed, and all
+ * that are complete have. `steps` are given for a single transaction.
  */
 export interface Transaction {
   id: string;
@@ -690,6 +692,15 @@ export interface Transaction {
   last: number;
   late_after: number | null;
   steps: TransactionStep[];
+  usual_wait?: number | null;
+  lacks?: TransactionPlace[];
+}
+
+/** A checkpoint of a service that business transactions pass. */
+export interface TransactionPlace {
+  service: string;
+  env: string;
+  checkpoint: string;
 }
 
 /** A business transaction passed a checkpoint of a service at `time`. `since_before` is in seconds. */
@@ -701,10 +712,14 @@ export interface TransactionStep {
   since_before: number | null;
 }
 
-/** The transactions that were seen last, and those that are late or stuck; in both the latest first. */
+/**
+ * The transactions that were seen last, and those that are late or stuck; in both the latest first.
+ * `longest` are those of the late ones that wait longest, the oldest first.
+ */
 export interface Transactions {
   transactions: Transaction[];
   late: Transaction[];
+  longest?: Transaction[];
   cut?: Record<string, number>;
 }
 

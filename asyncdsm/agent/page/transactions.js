@@ -30,8 +30,8 @@ export async function createLateSection(map, actions) {
     const answer = fetchTransactions({}).catch(() => ({ transactions: [], late: [] }));
     overview = { requestedAt: now, answer };
   }
-  const { late, cut } = await overview.answer;
-  return createTransactionList("Late transactions", late, late.length + (cut?.late ?? 0), map, actions);
+  const { late, longest, cut } = await overview.answer;
+  return createTransactionList("Late transactions", late, late.length + (cut?.late ?? 0), map, actions, longest);
 }
 
 /**
@@ -45,12 +45,13 @@ export async function createTransactionDetails(id, map, actions) {
   const [found] = transactions;
   actions.highlightPathwaysThrough(id, listEdgesBetween(found?.steps ?? [], map));
   const late = all.late.filter((each) => each.id !== id);
+  const longest = all.longest?.filter((each) => each.id !== id);
   const isLate = found?.state === "late" || found?.state === "stuck";
   const lateCount = all.late.length + (all.cut?.late ?? 0) - (isLate ? 1 : 0);
   const latestCount = all.transactions.length + (all.cut?.transactions ?? 0);
   return [
     ...(found ? createFound(found, map, actions) : [createHint("The agent knows no transaction with this id.")]),
-    createTransactionList(isLate ? "Also late" : "Late transactions", late, lateCount, map, actions),
+    createTransactionList(isLate ? "Also late" : "Late transactions", late, lateCount, map, actions, longest),
     !found && createTransactionList("Latest transactions", all.transactions, latestCount, map, actions),
   ];
 }
@@ -67,7 +68,7 @@ function createFound(transaction, map, actions) {
     warning && createWarning(warning),
     createFigures(
       ["state", state],
-      ["end to end", formatDuration(steps.length > 1 ? last - first : null)],
+      [state === "done" ? "end to end" : "so far", formatDuration(steps.length > 1 ? last - first : null)],
       ["first seen", formatMoment(first, map.to, WITH_SECONDS)],
       ["last seen", formatMoment(last, map.to, WITH_SECONDS)],
     ),
@@ -77,15 +78,17 @@ function createFound(transaction, map, actions) {
 
 /**
  * Say how long a transaction waits, if that is longer than usual.
- * @param {Pick<Transaction, "state" | "last" | "late_after" | "checkpoint" | "service">} transaction
+ * @param {Omit<Transaction, "id" | "env" | "first" | "steps">} transaction
  * @param {number} now Seconds since the epoch.
  * @returns {string | null}
  */
-export function describeLateness({ state, last, late_after, checkpoint, service }, now) {
+export function describeLateness({ state, last, usual_wait, late_after, lacks = [], checkpoint, service }, now) {
   if (state !== "late" && state !== "stuck") return null;
   const waits = formatDuration(Math.max(0, now - last));
   const seen = `${state === "late" ? "Late" : "Stuck"}: last seen at ${checkpoint} in ${service}, ${waits} ago.`;
-  return `${seen} Others go on from there within ${formatDuration(late_after)}.`;
+  const usual = `Of those that went on from there, 95 % took at most ${formatDuration(usual_wait)}`;
+  const lacking = lacks.map((each) => `${cleanName(each.checkpoint)} in ${cleanName(each.service)}`).join(", ");
+  return `${seen} ${usual}; one is late after ${formatDuration(late_after)}.${lacking && ` It lacks ${lacking}.`}`;
 }
 
 /**
@@ -142,23 +145,37 @@ export function describeListed(title, shown, count) {
  * @param {number} count How many there are, also those that the agent does not list.
  * @param {MapModel} map
  * @param {PanelActions} actions
+ * @param {Transaction[]} [longest] Those that wait longest; they follow where not all are listed.
  */
-function createTransactionList(title, transactions, count, map, actions) {
-  const rows = transactions.slice(0, MAX_LISTED).map((each) =>
-    createHtml(
-      "button",
-      {
-        type: "button",
-        class: "hop",
-        "data-key": `transaction ${each.id}`,
-        click: () => actions.select({ transaction: each.id }),
-      },
-      createHtml("span", { class: "what" }, createName(each.id)),
-      createHtml("span", { class: "long" }, each.state),
-      createHtml("span", { class: "more" }, describePlace(each, map.to)),
-    ),
+function createTransactionList(title, transactions, count, map, actions, longest = []) {
+  const listed = transactions.slice(0, MAX_LISTED);
+  const ids = new Set(listed.map(({ id }) => id));
+  const oldest = longest.filter(({ id }) => !ids.has(id));
+  return (
+    listed.length > 0 &&
+    createSection(
+      describeListed(title, listed.length, count),
+      listed.map((each) => createTransactionButton(each, map, actions)),
+      oldest.length > 0 && createHint(`Late for longest: ${oldest.length}`),
+      oldest.map((each) => createTransactionButton(each, map, actions)),
+    )
   );
-  return rows.length > 0 && createSection(describeListed(title, rows.length, count), rows);
+}
+
+/**
+ * @param {Transaction} transaction
+ * @param {MapModel} map
+ * @param {PanelActions} actions
+ */
+function createTransactionButton(transaction, map, actions) {
+  const { id, state } = transaction;
+  return createHtml(
+    "button",
+    { type: "button", class: "hop", "data-key": `transaction ${id}`, click: () => actions.select({ transaction: id }) },
+    createHtml("span", { class: "what" }, createName(id)),
+    createHtml("span", { class: "long" }, state),
+    createHtml("span", { class: "more" }, describePlace(transaction, map.to)),
+  );
 }
 
 /**

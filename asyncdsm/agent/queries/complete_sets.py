@@ -1,34 +1,25 @@
 """Which sets of checkpoints are complete: business transactions that have passed just these usually end.
 
 In which order they were passed does not matter, nor how often: branches in parallel end at one checkpoint or another.
-Of alternatives, each has its own set. A set of which few transactions are known is complete if it contains a complete
-one, and no transaction went on from it to another checkpoint.
+Of alternatives, each has its own set. A set that lacks only what was not reported is none (`lacking_sets`). One of
+which few transactions are known is complete if it contains a complete one, and no transaction went on from it to
+another checkpoint.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import partial
-from itertools import pairwise
-from typing import NamedTuple
 
 from asyncdsm.agent.queries.going_on import ALWAYS, LEAST_KNOWN, CountWaiting, GoingOn
+from asyncdsm.agent.queries.lacking_sets import LackingSets
+from asyncdsm.agent.queries.passages import PlaceSet, list_passages, places_of
 from asyncdsm.agent.store.protocol import TransactionReader
-from asyncdsm.agent.store.transaction_reader import PlaceSample, Step
+from asyncdsm.agent.store.transaction_reader import PlaceSample
 
 MOST_SETS = 200
 """How many sets are looked at: those that most transactions have passed."""
-PlaceSet = frozenset[int]
-
-
-class Passage(NamedTuple):
-    """A transaction that had passed a set of places went on to another one; the time is that of the step before."""
-
-    passed: PlaceSet
-    before: Step
-    following: Step
-    weight: float
 
 
 def find_complete_sets(reader: TransactionReader, sample: Mapping[int, PlaceSample]) -> dict[PlaceSet, int]:
@@ -41,7 +32,12 @@ def find_complete_sets(reader: TransactionReader, sample: Mapping[int, PlaceSamp
     ends = {
         passed: _find_end(going_on.get(passed), ended[passed], partial(reader.count_passed, passed)) for passed in known
     }
-    complete = {passed: done_before for passed, done_before in ends.items() if done_before}
+    lacking = LackingSets(reader, sample)
+    complete = {
+        passed: done_before
+        for passed, done_before in ends.items()
+        if done_before and not lacking.is_lacking(passed, ended[passed])
+    }
     rare = [passed for passed in common if passed not in ends and passed not in going_on]
     return complete | {passed: ALWAYS for passed in rare if any(each < passed for each in complete)}
 
@@ -60,23 +56,3 @@ def _count_ended(sample: Mapping[int, PlaceSample]) -> dict[PlaceSet, float]:
         for chain in latest:
             ended[places_of(chain)] += count / len(latest)
     return ended
-
-
-def places_of(chain: list[Step]) -> PlaceSet:
-    """Return the places of a transaction's steps."""
-    return PlaceSet(step.place for step in chain)
-
-
-def list_passages(sample: Mapping[int, PlaceSample]) -> Iterator[Passage]:
-    """Yield where sampled transactions went on to a place that they had not passed before.
-
-    One of the latest stands for as many as were seen last at its place, one of the oldest only for itself (0).
-    """
-    for ended, latest, oldest in sample.values():
-        weighted = [*((ended / len(latest), chain) for chain in latest), *((0.0, chain) for chain in oldest)]
-        for weight, chain in weighted:
-            passed = PlaceSet()
-            for before, following in pairwise(chain):
-                passed |= {before.place}
-                if following.place not in passed:
-                    yield Passage(passed, before, following, weight)

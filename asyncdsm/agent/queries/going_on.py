@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-LATE_FACTOR = 3
-LEAST_LATE_SECONDS = 60.0
 LEAST_KNOWN = 10
 LONGEST_STRETCH, MOST_JUDGED = 25, 50
 """How many transactions that went on make a stretch, and how many of the latest and of the oldest are looked at."""
@@ -28,14 +26,14 @@ class GoingOn:
     def __init__(self) -> None:
         self.count: float = 0.0
         self.passed: list[int] = []
-        self.waits: list[float] = []
+        self._waits: list[float] = []
+        self._former_waits: list[float] = []
 
     def add(self, before_ns: int, following_ns: int, weight: float) -> None:
-        """Add a transaction that stands for `weight` ones; one of 0 only tells when it went on."""
+        """Add a transaction that stands for `weight` ones; one of 0 is older, and stands only for itself."""
         self.passed.append(before_ns)
-        if weight:
-            self.count += weight
-            self.waits.append((following_ns - before_ns) / _SECOND_NS)
+        self.count += weight
+        (self._waits if weight else self._former_waits).append((following_ns - before_ns) / _SECOND_NS)
 
     def find_end(self, ended: float, count_waiting: CountWaiting) -> int | None:
         """Return before which time (nanoseconds) those that were seen last there are done; None if it is no end now."""
@@ -48,12 +46,10 @@ class GoingOn:
         first = min(self.passed)
         return first if count_waiting(0, first) >= LEAST_KNOWN else 0
 
-    def late_after(self) -> float | None:
-        """Return after how many seconds one is late that has not gone on, None if that is not known."""
-        if len(self.waits) < LEAST_KNOWN:
-            return None
-        p95 = sorted(self.waits)[len(self.waits) * 95 // 100]
-        return max(LEAST_LATE_SECONDS, LATE_FACTOR * p95)
+    def usual_wait(self) -> float | None:
+        """Return within how many seconds 95 % went on, None if not known. Older ones count if few others did."""
+        waits = self._waits if len(self._waits) >= LEAST_KNOWN else [*self._waits, *self._former_waits]
+        return sorted(waits)[len(waits) * 95 // 100] if len(waits) >= LEAST_KNOWN else None
 
     def _did_go_on(self, ended: float, count_waiting: CountWaiting) -> bool:
         """Return whether transactions usually went on, although most have not by now."""

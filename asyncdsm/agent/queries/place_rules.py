@@ -10,30 +10,40 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from asyncdsm.agent.queries.complete_sets import PlaceSet, find_complete_sets, list_passages, places_of
+from asyncdsm.agent.queries.complete_sets import find_complete_sets
 from asyncdsm.agent.queries.going_on import ALWAYS, LEAST_KNOWN, GoingOn
+from asyncdsm.agent.queries.passages import PlaceSet, list_passages, places_of
 from asyncdsm.agent.store.protocol import TransactionReader
 from asyncdsm.agent.store.transaction_reader import PlaceSample
+
+LATE_FACTOR = 3
+LEAST_LATE_SECONDS = 60.0
 
 
 class PlaceRule(NamedTuple):
     """What is usual at a place.
 
     Transactions that were seen last there before the time `done_before` (nanoseconds) are done. So are those that have
-    passed just the places of a set in `complete`, and were seen last before its time. Others are late after
-    `late_after` seconds, None if that is not known.
+    passed just the places of a set in `complete`, and were seen last before its time. Of those that went
+    on, 95 % took at most `usual_wait` seconds, None if that is not known.
     """
 
     done_before: int = 0
-    late_after: float | None = None
+    usual_wait: float | None = None
     complete: Mapping[PlaceSet, int] = {}
+
+    @property
+    def late_after(self) -> float | None:
+        """After how many seconds one is late, None if that is not known."""
+        return None if self.usual_wait is None else max(LEAST_LATE_SECONDS, LATE_FACTOR * self.usual_wait)
 
 
 class PlaceRules:
     """Finds the rules of places, from a sample of the transactions that were seen last at each of them."""
 
-    def __init__(self, reader: TransactionReader) -> None:
-        self._reader, self._sample = reader, reader.sample()
+    def __init__(self, reader: TransactionReader, settled_before: int) -> None:
+        """Judge by transactions that were seen last before a time: of later ones, not all may have been reported."""
+        self._reader, self._sample = reader, reader.sample(settled_before)
         self._complete = find_complete_sets(reader, self._sample)
         self._going_on = _find_going_on(self._sample, self._complete)
         self._known: dict[int, PlaceRule] = {}
@@ -48,6 +58,11 @@ class PlaceRules:
             self._known[place] = self._find(place)
         return self._known[place]
 
+    def lacking(self, passed: PlaceSet) -> PlaceSet:
+        """Return the places that all larger complete sets have, and this set lacks."""
+        larger = [each for each, done_before in self._complete.items() if done_before == ALWAYS and passed < each]
+        return frozenset.intersection(*larger) - passed if larger else PlaceSet()
+
     def _find(self, place: int) -> PlaceRule:
         sample = self._sample.get(place, PlaceSample(0, [], []))
         complete = {passed: before for passed, before in self._complete.items() if place in passed}
@@ -61,7 +76,7 @@ class PlaceRules:
         done_before = going_on.find_end(_count_incomplete(sample, complete), count_waiting)
         if done_before is not None:
             return PlaceRule(done_before, complete=complete)
-        return PlaceRule(going_on.find_former_end(count_waiting), going_on.late_after(), complete)
+        return PlaceRule(going_on.find_former_end(count_waiting), going_on.usual_wait(), complete)
 
 
 def _find_going_on(sample: Mapping[int, PlaceSample], complete: Mapping[PlaceSet, int]) -> dict[int, GoingOn]:

@@ -3,16 +3,23 @@
 A transaction is *late* if it waits more than three times as long, and more than a minute, where 95 % of the others that
 passed the same checkpoint had gone on; it is *stuck* if it waits ten times as long as that. It is *done* if it has
 arrived at an end, or has passed all that there is to pass (`place_rules`). All else is *open*, also where fewer than
-ten others are known.
+ten others are known. What is usual follows from transactions that were seen last more than a minute ago: of later ones,
+some services may not have reported yet.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
-from asyncdsm.agent.queries.answers import Transaction, Transactions, TransactionState, TransactionStep
-from asyncdsm.agent.queries.complete_sets import PlaceSet, places_of
-from asyncdsm.agent.queries.place_rules import PlaceRule, PlaceRules
+from asyncdsm.agent.queries.answers import (
+    Transaction,
+    TransactionPlace,
+    Transactions,
+    TransactionState,
+    TransactionStep,
+)
+from asyncdsm.agent.queries.passages import PlaceSet, places_of
+from asyncdsm.agent.queries.place_rules import LEAST_LATE_SECONDS, PlaceRule, PlaceRules
 from asyncdsm.agent.store.protocol import Store, TransactionReader
 from asyncdsm.agent.store.transaction_reader import SeenTransaction, Step
 from asyncdsm.agent.store.transactions import Place
@@ -20,6 +27,8 @@ from asyncdsm.core.transactions import to_wire_bytes
 
 MOST_TRANSACTIONS = 100
 """How many transactions each list of an answer has."""
+MOST_LONGEST = 8
+"""How many of those that wait longest an answer has."""
 STUCK_FACTOR = 10
 _SECOND_NS = 1_000_000_000
 
@@ -41,24 +50,38 @@ class _Answers:
     def __init__(self, reader: TransactionReader, now: float) -> None:
         self._reader, self._now = reader, now
         self._places = reader.places()
-        self._rules = PlaceRules(reader)
+        self._rules = PlaceRules(reader, round((now - LEAST_LATE_SECONDS) * _SECOND_NS))
 
     def list_all(self) -> Transactions:
         """Return the latest transactions, and those that are late."""
-        latest, late, cut = self._reader.latest(MOST_TRANSACTIONS), list[SeenTransaction](), dict[str, int]()
-        late_count = 0
-        for place in self._rules:
-            done_before, late_after, complete = self._rules.rule_of(place)
-            if late_after is not None:
-                before = int((self._now - late_after) * _SECOND_NS)
-                late += self._reader.waiting(place, done_before, before, complete, MOST_TRANSACTIONS)
-                late_count += self._reader.count_waiting(place, done_before, before, complete)
-        late = sorted(late, key=lambda each: -each.last)[:MOST_TRANSACTIONS]
+        waiting = list(self._list_waiting())
+        late_count = sum(self._reader.count_waiting(*each) for each in waiting)
+        latest, late = self._reader.latest(MOST_TRANSACTIONS), self._find_late(waiting, MOST_TRANSACTIONS)
+        longest = late[::-1][:MOST_LONGEST]
+        if late_count > len(late):
+            longest = self._find_late(waiting, MOST_LONGEST, oldest_first=True)
         counts = {"transactions": self._reader.count() - len(latest), "late": late_count - len(late)}
         cut = {name: count for name, count in counts.items() if count > 0}
-        passed = self._reader.places_passed([each.key for each in (*latest, *late)])
-        described = [[self._describe(each, passed[each.key]) for each in listed] for listed in (latest, late)]
-        return Transactions(transactions=described[0], late=described[1], cut=cut)
+        passed = self._reader.places_passed([each.key for each in (*latest, *late, *longest)])
+        described = [[self._describe(each, passed[each.key]) for each in listed] for listed in (latest, late, longest)]
+        return Transactions(transactions=described[0], late=described[1], longest=described[2], cut=cut)
+
+    def _list_waiting(self) -> Iterator[tuple[int, int, int, Mapping[PlaceSet, int]]]:
+        """Yield, of each place, what the reader needs to find those that are late there."""
+        for place in self._rules:
+            rule = self._rules.rule_of(place)
+            if rule.late_after is not None:
+                yield place, rule.done_before, int((self._now - rule.late_after) * _SECOND_NS), rule.complete
+
+    def _find_late(
+        self,
+        waiting: Iterable[tuple[int, int, int, Mapping[PlaceSet, int]]],
+        most: int,
+        *,
+        oldest_first: bool = False,
+    ) -> list[SeenTransaction]:
+        found = [seen for each in waiting for seen in self._reader.waiting(*each, most, oldest_first=oldest_first)]
+        return sorted(found, key=lambda each: each.last, reverse=not oldest_first)[:most]
 
     def describe_one(self, seen: SeenTransaction) -> Transaction:
         """Return what is known of a transaction, with its steps."""
@@ -68,15 +91,19 @@ class _Answers:
     def _describe(self, seen: SeenTransaction, passed: PlaceSet, steps: Iterable[TransactionStep] = ()) -> Transaction:
         place, rule = self._places[seen.place], self._rules.rule_of(seen.place)
         is_done = seen.last < max(rule.done_before, rule.complete.get(passed, 0))
+        state = "done" if is_done else _state_of(rule, self._now - seen.last / _SECOND_NS)
+        lacking = self._rules.lacking(passed) if state in {"late", "stuck"} else ()
         return Transaction(
             id=seen.id,
-            state="done" if is_done else _state_of(rule, self._now - seen.last / _SECOND_NS),
+            state=state,
             service=place.service,
             env=place.env,
             checkpoint=place.checkpoint,
             first=seen.first / _SECOND_NS,
             last=seen.last / _SECOND_NS,
+            usual_wait=None if is_done else rule.usual_wait,
             late_after=None if is_done else rule.late_after,
+            lacks=[TransactionPlace(**self._places[each]._asdict()) for each in sorted(lacking)],
             steps=list(steps),
         )
 

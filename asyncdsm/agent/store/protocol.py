@@ -49,9 +49,16 @@ class TransactionReader(Protocol):
         ...
 
     def waiting(
-        self, place: int, since: int, before: int, done_before: Mapping[frozenset[int], int], most: int
+        self,
+        place: int,
+        since: int,
+        before: int,
+        done_before: Mapping[frozenset[int], int],
+        most: int,
+        *,
+        oldest_first: bool = False,
     ) -> list[SeenTransaction]:
-        """Return the transactions that were seen last at a place, in [since, before); the latest first.
+        """Return the transactions that were seen last at a place, in [since, before); the latest first, or the oldest.
 
         Those that have passed just the places of a set in `done_before` are left out if they were seen last before its
         time.
@@ -66,6 +73,10 @@ class TransactionReader(Protocol):
         """Return how many transactions have passed just these places, and were seen last in [since, before)."""
         ...
 
+    def last_passed(self, passed: frozenset[int], before: int, most: int) -> list[int]:
+        """Return when transactions that have passed just these places were seen last: the latest ones before a time."""
+        ...
+
     def places_passed(self, keys: Sequence[int]) -> dict[int, frozenset[int]]:
         """Return the places that each of some transactions has passed, by their keys."""
         ...
@@ -78,8 +89,8 @@ class TransactionReader(Protocol):
         """Return the steps of a transaction, in the order of their times."""
         ...
 
-    def sample(self) -> dict[int, PlaceSample]:
-        """Return, by place, a sample of the transactions that were seen last there."""
+    def sample(self, before: int) -> dict[int, PlaceSample]:
+        """Return, by place, a sample of the transactions that were seen last there, before a time."""
         ...
 
 

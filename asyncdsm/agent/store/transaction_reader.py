@@ -12,6 +12,8 @@ from asyncdsm.agent.store.transactions import Place
 SAMPLED_PLACES, SAMPLED_TRANSACTIONS, SAMPLED_OLDEST = 200, 50, 25
 """At how many places transactions are sampled that were seen there last, and how many at each: the latest, and of the
 others the oldest."""
+MOST_SEARCHED = 10_000
+"""Among how many of the latest transactions at a place those are searched that have passed a set of places."""
 _PASSED = (
     "(SELECT group_concat(place) FROM (SELECT DISTINCT place FROM steps WHERE key = transactions.key ORDER BY place))"
 )
@@ -67,15 +69,22 @@ class TransactionReader:
         return self._select("ORDER BY last DESC LIMIT ?", most)
 
     def waiting(
-        self, place: int, since: int, before: int, done_before: Mapping[frozenset[int], int], most: int
+        self,
+        place: int,
+        since: int,
+        before: int,
+        done_before: Mapping[frozenset[int], int],
+        most: int,
+        *,
+        oldest_first: bool = False,
     ) -> list[SeenTransaction]:
-        """Return the transactions that were seen last at a place, in [since, before); the latest first.
+        """Return the transactions that were seen last at a place, in [since, before); the latest first, or the oldest.
 
         Those that have passed just the places of a set in `done_before` are left out if they were seen last before its
         time.
         """
         condition, values = _write_waiting(place, since, before, done_before)
-        return self._select(f"{condition} ORDER BY last DESC LIMIT ?", *values, most)
+        return self._select(f"{condition} ORDER BY last {'ASC' if oldest_first else 'DESC'} LIMIT ?", *values, most)
 
     def count_waiting(self, place: int, since: int, before: int, done_before: Mapping[frozenset[int], int]) -> int:
         """Return how many such transactions there are."""
@@ -86,6 +95,16 @@ class TransactionReader:
         """Return how many transactions have passed just these places, and were seen last in [since, before)."""
         condition = f"WHERE place IN ({_marks(passed)}) AND last >= ? AND last < ? AND {_PASSED} = ?"
         return self._count_where(condition, *passed, since, before, _write_set(passed))
+
+    def last_passed(self, passed: frozenset[int], before: int, most: int) -> list[int]:
+        """Return when transactions that have passed just these places were seen last: the latest ones before a time."""
+        query = (
+            f"SELECT last FROM (SELECT key, last FROM transactions WHERE place = ? AND last < ? ORDER BY last DESC "  # noqa: S608  (constants)
+            f"LIMIT {MOST_SEARCHED}) AS transactions WHERE {_PASSED} = ? ORDER BY last DESC LIMIT ?"
+        )
+        places = _write_set(passed)
+        found = [self._connection.execute(query, (place, before, places, most)).fetchall() for place in passed]
+        return sorted((last for rows in found for (last,) in rows), reverse=True)[:most]
 
     def places_passed(self, keys: Sequence[int]) -> dict[int, frozenset[int]]:
         """Return the places that each of some transactions has passed, by their keys."""
@@ -104,25 +123,25 @@ class TransactionReader:
         query = "SELECT time, place FROM steps WHERE key = ? ORDER BY time, place"
         return [Step(*row) for row in self._connection.execute(query, (key,))]
 
-    def sample(self) -> dict[int, PlaceSample]:
-        """Return, by place, a sample of the transactions that were seen last there."""
-        query = "SELECT place, count(*) FROM transactions GROUP BY place ORDER BY count(*) DESC LIMIT ?"
-        counts = self._connection.execute(query, (SAMPLED_PLACES,)).fetchall()
-        return {place: PlaceSample(count, *self._chains_of(place)) for place, count in counts}
+    def sample(self, before: int) -> dict[int, PlaceSample]:
+        """Return, by place, a sample of the transactions that were seen last there, before a time."""
+        query = "SELECT place, count(*) FROM transactions WHERE last < ? GROUP BY place ORDER BY count(*) DESC LIMIT ?"
+        counts = self._connection.execute(query, (before, SAMPLED_PLACES)).fetchall()
+        return {place: PlaceSample(count, *self._chains_of(place, before)) for place, count in counts}
 
-    def _chains_of(self, place: int) -> tuple[list[list[Step]], list[list[Step]]]:
+    def _chains_of(self, place: int, before: int) -> tuple[list[list[Step]], list[list[Step]]]:
         """Return the steps of the latest transactions that were seen last at a place, and of the oldest others."""
-        latest = self._chains("DESC", place, SAMPLED_TRANSACTIONS)
-        oldest = self._chains("ASC", place, SAMPLED_OLDEST)
+        latest = self._chains("DESC", place, before, SAMPLED_TRANSACTIONS)
+        oldest = self._chains("ASC", place, before, SAMPLED_OLDEST)
         return list(latest.values()), [chain for key, chain in oldest.items() if key not in latest]
 
-    def _chains(self, order: str, place: int, most: int) -> dict[int, list[Step]]:
+    def _chains(self, order: str, place: int, before: int, most: int) -> dict[int, list[Step]]:
         query = (
-            "SELECT key, time, steps.place FROM steps JOIN (SELECT key FROM transactions WHERE place = ? "  # noqa: S608  (a constant)
+            "SELECT key, time, steps.place FROM steps JOIN (SELECT key FROM transactions WHERE place = ? AND last < ? "  # noqa: S608  (a constant)
             f"ORDER BY last {order} LIMIT ?) USING (key) ORDER BY key, time, steps.place"
         )
         chains = defaultdict[int, list[Step]](list)
-        for key, time, passed in self._connection.execute(query, (place, most)):
+        for key, time, passed in self._connection.execute(query, (place, before, most)):
             chains[key].append(Step(time, passed))
         return chains
 

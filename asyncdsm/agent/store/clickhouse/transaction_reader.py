@@ -54,15 +54,23 @@ class ClickHouseTransactionReader:
         return self._select(f"ORDER BY last DESC LIMIT {most}")
 
     def waiting(
-        self, place: int, since: int, before: int, done_before: Mapping[frozenset[int], int], most: int
+        self,
+        place: int,
+        since: int,
+        before: int,
+        done_before: Mapping[frozenset[int], int],
+        most: int,
+        *,
+        oldest_first: bool = False,
     ) -> list[SeenTransaction]:
-        """Return the transactions that were seen last at a place, in [since, before); the latest first.
+        """Return the transactions that were seen last at a place, in [since, before); the latest first, or the oldest.
 
         Those that have passed just the places of a set in `done_before` are left out if they were seen last before its
         time.
         """
         condition, values = self._write_waiting(place, since, before, done_before)
-        return self._select(f"WHERE {condition} ORDER BY last DESC LIMIT {most}", **values)
+        order = "ASC" if oldest_first else "DESC"
+        return self._select(f"WHERE {condition} ORDER BY last {order} LIMIT {most}", **values)
 
     def count_waiting(self, place: int, since: int, before: int, done_before: Mapping[frozenset[int], int]) -> int:
         """Return how many such transactions there are."""
@@ -73,6 +81,12 @@ class ClickHouseTransactionReader:
         """Return how many transactions have passed just these places, and were seen last in [since, before)."""
         condition = f"WHERE last >= {since} AND last < {before} AND {_write_passed(passed)}"
         return self._count_where(condition, **self._names_of(passed))
+
+    def last_passed(self, passed: frozenset[int], before: int, most: int) -> list[int]:
+        """Return when transactions that have passed just these places were seen last: the latest ones before a time."""
+        query = f"SELECT last FROM {self._seen} WHERE last < {before} AND {_write_passed(passed)}"
+        rows = self._query(f"{query} ORDER BY last DESC LIMIT {most}", **self._names_of(passed))
+        return [row["last"] for row in rows]
 
     def places_passed(self, keys: Sequence[int]) -> dict[int, frozenset[int]]:
         """Return the places that each of some transactions has passed, by their keys."""
@@ -94,13 +108,14 @@ class ClickHouseTransactionReader:
         rows = self._query(f"{query} LIMIT {MOST_STEPS}", id=self._ids[key])
         return [Step(row["at"], self._number(row)) for row in rows]
 
-    def sample(self) -> dict[int, PlaceSample]:
-        """Return, by place, a sample of the transactions that were seen last there."""
+    def sample(self, before: int) -> dict[int, PlaceSample]:
+        """Return, by place, a sample of the transactions that were seen last there, before a time."""
         counts = self._query(
             f"SELECT place.1 AS service, place.2 AS env, place.3 AS checkpoint, count() AS n FROM {self._seen} "
-            f"GROUP BY place ORDER BY n DESC LIMIT {SAMPLED_PLACES}"
+            f"WHERE last < {before} GROUP BY place ORDER BY n DESC LIMIT {SAMPLED_PLACES}"
         )
-        latest, oldest = self._chains("DESC", SAMPLED_TRANSACTIONS), self._chains("ASC", SAMPLED_OLDEST)
+        latest = self._chains("DESC", before, SAMPLED_TRANSACTIONS)
+        oldest = self._chains("ASC", before, SAMPLED_OLDEST)
         found = [(self._number(row), row["n"]) for row in counts]
         return {
             place: PlaceSample(
@@ -111,9 +126,9 @@ class ClickHouseTransactionReader:
             for place, count in found
         }
 
-    def _chains(self, order: str, most: int) -> dict[int, dict[str, list[Step]]]:
+    def _chains(self, order: str, before: int, most: int) -> dict[int, dict[str, list[Step]]]:
         """Return, by place, the steps of some transactions that were seen last there."""
-        chosen = f"SELECT id, place FROM {self._seen} ORDER BY last {order} LIMIT {most} BY place"
+        chosen = f"SELECT id, place FROM {self._seen} WHERE last < {before} ORDER BY last {order} LIMIT {most} BY place"
         chains = defaultdict[int, dict[str, list[Step]]](lambda: defaultdict(list))
         query = (
             f"SELECT chosen.place.1 AS s, chosen.place.2 AS e, chosen.place.3 AS c, chosen.id AS id, {_STEP} "
