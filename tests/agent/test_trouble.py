@@ -204,3 +204,30 @@ def test_change_of_the_tail_alone_has_the_99th_percentile_before_and_now(timelin
     assert [change.before, change.now] == pytest.approx([USUAL, 8.0], rel=0.01)
     assert (present.quantile, present.before, present.since) == ("p99", change.before, change.since)
     assert [each.p50 for each in answer.usual] == pytest.approx([USUAL], rel=0.01)
+
+
+def test_median_that_became_longer_is_told_although_the_tail_was_always_long() -> None:
+    timeline = Timeline(START)
+    retries = Hop("reports", latency=1.06, messages=5)
+    for number in range(42):
+        timeline.run(10, Hop("reports", latency=0.065 if number < 36 else 0.3, messages=95), retries)
+        if timeline.start % MINUTE == 0:
+            timeline.store.flush()
+    present, answer = read(timeline)
+    (change,) = answer.changes
+    assert (change.kind, change.quantile, change.since - START) == ("slower", "p50", 360)
+    assert [change.before, change.now] == pytest.approx([0.065, 0.3], rel=0.01)
+    assert (present.state, present.since, present.quantile) == ("slower", change.since, "p50")
+
+
+def test_median_counts_by_itself_only_where_there_are_enough_messages() -> None:
+    few = [Slot(10 * number, 0.15, 0.06 if number < 38 else 0.4, 1.5, 9.0) for number in range(40)]
+    assert last_change(few) is None
+    many = last_change([slot._replace(messages=90.0) for slot in few])
+    assert many is not None
+    assert (many.since, many.is_of_median) == (380, True)
+
+
+def test_tail_that_became_long_is_told_although_the_median_is_as_before() -> None:
+    found = last_change([Slot(10 * n, 0.06 if n < 40 else 2.0, 0.06, 0.6 if n < 40 else 20.0, 90.0) for n in range(46)])
+    assert (found and (found.since, found.is_of_median)) == (400, False)

@@ -14,6 +14,8 @@ FACTOR = 3.0
 """Latencies that differ by less than this factor count as equal. It is half a level, which is a factor of ten."""
 SLOTS_BEFORE = 6
 """How many slots say what a hop was like first, if nothing has lasted yet."""
+ENOUGH_MESSAGES = 20
+"""How many messages a slot must have for its median to count by itself: that of fewer is often one of the tail."""
 LASTING_SECONDS = 300
 """How long a hop must have been about as slow to be usual. What is shorter belongs to the trouble around it."""
 STEADY_FACTOR: float = FACTOR**0.25
@@ -21,12 +23,13 @@ STEADY_FACTOR: float = FACTOR**0.25
 
 
 class Slot(NamedTuple):
-    """How slow a hop was in the slot of time that begins at `start` (seconds since the epoch)."""
+    """How slow a hop was in the slot of time that begins at `start` (seconds since the epoch), by how many messages."""
 
     start: int
     slowness: float
     p50: float
     p99: float = 0.0
+    messages: float = 0.0
 
 
 class Change(NamedTuple):
@@ -44,10 +47,37 @@ class Change(NamedTuple):
     p99: float = 0.0
     trouble: Slot | None = None
     """What the hop was like before a return: medians, and when that began."""
+    is_of_median: bool = False
+    """Whether only the median changed, which a long tail may hide: then `slowness` is a median too."""
+
+    def choose_latency(self, slowness: float, p50: float) -> float:
+        """Return what is compared with the `slowness` of this change: that of a hop, or its median."""
+        return p50 if self.is_of_median else slowness
 
 
 def last_change(slots: Sequence[Slot]) -> Change | None:
     """Return the last change in slots that are in the order of time; None if nothing changed.
+
+    The slowness of slots is compared, and their medians by themselves where they have enough messages: a tail that was
+    always long hides what else becomes slower. Of two changes, what is slower is told first, then a return.
+    """
+    change, of_median = _find_last(slots), None
+    medians = [slot._replace(slowness=slot.p50) for slot in slots if slot.messages >= ENOUGH_MESSAGES]
+    if medians and medians[-1].start >= slots[-3:][0].start:
+        of_median = _find_last(medians)
+    if of_median is None or _rank(change, slots[-1]) >= _rank(of_median, medians[-1]):
+        return change
+    return of_median._replace(is_of_median=True)
+
+
+def _rank(change: Change | None, newest: Slot) -> int:
+    """Return how much a change matters: 3 for a hop that is slower, 2 for a return, 1 for one that is faster, or 0."""
+    state = state_of(newest.slowness, change)
+    return 3 if state == "slower" else 2 if find_trouble(change) else 1 if state == "faster" else 0
+
+
+def _find_last(slots: Sequence[Slot]) -> Change | None:
+    """Return the last change of slowness.
 
     A change counts when two slots in a row agree: a single slot that differs is an outlier, not a change. It began when
     the hop left what was usual before, however it got from there to here: trouble that grows, falls and grows again is
@@ -87,15 +117,25 @@ def find_trouble(change: Change | None) -> Slot | None:
     return change.trouble if is_slower else None
 
 
+def may_have_changed(slots: Sequence[Slot]) -> bool:
+    """Return whether any slots differ so much that there may be a change: most hops have none."""
+    p50s = [slot.p50 for slot in slots if slot.messages >= ENOUGH_MESSAGES]
+    values = [slot.slowness for slot in slots], p50s
+    return any(max(each) >= FACTOR * max(min(each), LOWEST_LIMIT) for each in values if each)
+
+
 def begin_of_change(slots: Sequence[Slot], change: Change) -> int:
     """Return when a change began, from finer slots around its `since`; that itself if they do not show it."""
-    levels, level = [max(slot.slowness, LOWEST_LIMIT) for slot in slots], max(change.slowness, LOWEST_LIMIT)
+    levels = [max(change.choose_latency(slot.slowness, slot.p50), LOWEST_LIMIT) for slot in slots]
+    level = max(change.slowness, LOWEST_LIMIT)
     length = _count_newest(levels, lambda each: _has_left(level, each, is_slower=levels[-1] > level))
     return slots[-length].start if length else change.since
 
 
 def state_of(slowness: float, change: Change | None) -> Literal["steady", "slower", "faster"]:
     """Return `slower` or `faster` for a hop that changed and is this slow now (seconds), `steady` for all others.
+
+    `slowness` is the median if the change is one of the median: `Change.choose_latency`.
 
     A hop is faster only if its level fell: one that has outliers again and again keeps the color that it had before.
     One that is back to normal is steady.

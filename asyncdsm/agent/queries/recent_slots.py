@@ -157,7 +157,7 @@ def slots_of(start: int, sums: EdgeSums) -> SlotsOfEdges:
     latencies = quantiles(histograms, len(numbers), EDGE)
     columns = (numbers.tolist(), latencies.counts.tolist(), latencies.p50.tolist(), latencies.p99.tolist())
     return {
-        sums.edges[number]: [Slot(start, slowness_of(p50, p99), p50, p99)]
+        sums.edges[number]: [Slot(start, slowness_of(p50, p99), p50, p99, count)]
         for number, count, p50, p99 in zip(*columns, strict=True)
         if count
     }
