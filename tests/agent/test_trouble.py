@@ -11,7 +11,7 @@ from asyncdsm.agent.queries import earlier_slots
 from asyncdsm.agent.queries.answers import Changes
 from asyncdsm.agent.queries.changes import list_changes
 from asyncdsm.agent.queries.history_reader import HistoryReader
-from asyncdsm.agent.queries.latency_changes import Slot, last_change, state_of
+from asyncdsm.agent.queries.latency_changes import Slot, find_trouble, last_change, state_of
 from asyncdsm.agent.queries.time_ranges import last_minutes
 from asyncdsm.agent.queries.topology import topology
 from asyncdsm.map.topology import Present
@@ -231,3 +231,41 @@ def test_median_counts_by_itself_only_where_there_are_enough_messages() -> None:
 def test_tail_that_became_long_is_told_although_the_median_is_as_before() -> None:
     found = last_change([Slot(10 * n, 0.06 if n < 40 else 2.0, 0.06, 0.6 if n < 40 else 20.0, 90.0) for n in range(46)])
     assert (found and (found.since, found.is_of_median)) == (400, False)
+
+
+BEGIN = [*[1.15] * 2, *[0.07] * 26]
+"""A service that has just started: its first messages are slow, and nothing has lasted for five minutes."""
+
+
+def test_slow_begin_of_a_service_is_not_usual() -> None:
+    for length in range(1, len(BEGIN)):
+        change = last_change(slots(BEGIN[: length + 1]))
+        assert state_of(BEGIN[length], change) == "steady", length
+    for length in range(2, 60):
+        change = last_change(slots([*BEGIN, *[1.3] * 2, *[0.3] * length]))
+        assert change is not None
+        assert (state_of(0.3, change), change.since, change.slowness) == ("slower", 280, 0.07)
+
+
+def test_hop_is_back_to_usual_also_if_what_was_before_trouble_was_only_the_begin() -> None:
+    for length in range(2, 60):
+        change = last_change(slots([*BEGIN, *[0.31] * 32, *[0.06] * length]))
+        assert change is not None
+        assert (state_of(0.06, change), change.since, change.slowness) == ("steady", 600, 0.07)
+        assert find_trouble(change) is not None
+
+
+def test_one_slot_that_differs_little_from_the_one_before_is_no_change() -> None:
+    assert last_change(slots([*[1.0] * 40, 1.1, 3.2])) is None
+
+
+def test_hop_that_is_back_to_usual_has_the_worst_of_its_trouble_and_the_time_at_which_that_was_over(
+    timeline: Timeline,
+) -> None:
+    run(timeline, [*UP, *[120.0] * 20, *[0.9] * 6, 0.1])
+    over = timeline.start
+    for _ in range(4):
+        run(timeline, [USUAL] * 18)
+        (change,) = read(timeline)[1].changes
+        assert (change.kind, change.since) == ("back to usual", over)
+        assert change.before == pytest.approx(120.0, rel=0.01)

@@ -85,15 +85,13 @@ def _list_returns(
     store: Store, changes: Mapping[EdgeKey, latency_changes.Change], states: Mapping[EdgeKey, Present], width: int
 ) -> dict[EdgeKey, LatencyChange]:
     """Return the edges that are back to usual after trouble, each with what it was like until then."""
-    troubles = {
-        edge: change._replace(slowness=trouble.slowness, p50=trouble.p50, p99=trouble.p99)
-        for edge, change in changes.items()
-        if states[edge].state == "steady" and (trouble := find_trouble(change)) is not None
-    }
+    ends = {edge: change for edge, change in changes.items() if states[edge].state == "steady" and find_trouble(change)}
     returns: dict[EdgeKey, LatencyChange] = {}
-    for edge, end in ReturnBegins.refine(store, troubles, width).items():
-        quantile = changed_quantile(states[edge].edge_latency.p50 or 0.0, end, "faster")
-        returns[edge] = edge, "back to usual", float(end.since), quantile, end.p50 if quantile == "p50" else end.p99
+    for edge, end in ReturnBegins.refine(store, ends, width).items():
+        trouble = end.trouble or end
+        before = end._replace(p50=trouble.p50, p99=trouble.p99)
+        quantile = changed_quantile(states[edge].edge_latency.p50 or 0.0, before, "faster")
+        returns[edge] = edge, "back to usual", float(end.since), quantile, getattr(before, quantile)
     return returns
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import pairwise
 from math import sqrt
 from statistics import median
 from typing import Literal, NamedTuple
@@ -12,8 +13,6 @@ from asyncdsm.map.levels import LOWEST_LIMIT, level_of
 
 FACTOR = 3.0
 """Latencies that differ by less than this factor count as equal. It is half a level, which is a factor of ten."""
-SLOTS_BEFORE = 6
-"""How many slots say what a hop was like first, if nothing has lasted yet."""
 ENOUGH_MESSAGES = 20
 """How many messages a slot must have for its median to count by itself: that of fewer is often one of the tail."""
 LASTING_SECONDS = 300
@@ -46,9 +45,9 @@ class Change(NamedTuple):
     level_since: int = 0
     p99: float = 0.0
     trouble: Slot | None = None
-    """What the hop was like before a return: medians, and when that began."""
+    """What the hop was like before a return: its median slowness, the highest p50 and p99, and when that began."""
     is_of_median: bool = False
-    """Whether only the median changed, which a long tail may hide: then `slowness` is a median too."""
+    """Whether it was found in medians, whatever the tail: then `slowness` is a median too."""
 
     def choose_latency(self, slowness: float, p50: float) -> float:
         """Return what is compared with the `slowness` of this change: that of a hop, or its median."""
@@ -59,13 +58,15 @@ def last_change(slots: Sequence[Slot]) -> Change | None:
     """Return the last change in slots that are in the order of time; None if nothing changed.
 
     The slowness of slots is compared, and their medians by themselves where they have enough messages: a tail that was
-    always long hides what else becomes slower. Of two changes, what is slower is told first, then a return.
+    always long hides what else becomes slower. Of two changes, what is slower is told first, then a return, and then
+    that of the median, since tails vary.
     """
     change, of_median = _find_last(slots), None
     medians = [slot._replace(slowness=slot.p50) for slot in slots if slot.messages >= ENOUGH_MESSAGES]
     if medians and medians[-1].start >= slots[-3:][0].start:
         of_median = _find_last(medians)
-    if of_median is None or _rank(change, slots[-1]) >= _rank(of_median, medians[-1]):
+    rank = _rank(of_median, medians[-1]) if medians else 0
+    if of_median is None or not rank or rank < _rank(change, slots[-1]):
         return change
     return of_median._replace(is_of_median=True)
 
@@ -90,14 +91,17 @@ def _find_last(slots: Sequence[Slot]) -> Change | None:
     if place == 0:
         return None
     part = _find_usual(slots, levels, place)
+    if part is None:
+        return None
     slowness, p50, p99 = _find_medians(slots[part])
     level, level_since = max(slowness, LOWEST_LIMIT), slots[place].start
     if _are_alike(level, levels[-1]):
-        between = slots[part.stop : place]
-        trouble = Slot(between[0].start, *_find_medians(between)) if between else None
+        trouble = _describe_trouble(slots[part.stop : place])
         return Change(level_since, slowness, p50, is_return=True, level_since=level_since, p99=p99, trouble=trouble)
     length = _count_newest(levels, lambda each: _has_left(level, each, is_slower=levels[-1] > level))
-    return Change(slots[-max(length, 1)].start, slowness, p50, level_since=level_since, p99=p99)
+    if length < 2:
+        return None
+    return Change(slots[-length].start, slowness, p50, level_since=level_since, p99=p99)
 
 
 def _find_medians(slots: Sequence[Slot]) -> tuple[float, float, float]:
@@ -107,6 +111,17 @@ def _find_medians(slots: Sequence[Slot]) -> tuple[float, float, float]:
         median(slot.p50 for slot in slots),
         median(slot.p99 for slot in slots),
     )
+
+
+def _describe_trouble(slots: Sequence[Slot]) -> Slot | None:
+    """Return what trouble was like: its median slowness, and the highest latencies that two slots in a row reached."""
+    if not slots:
+        return None
+    p50, p99 = (
+        max((min(pair) for pair in pairwise(values)), default=values[0])
+        for values in ([slot.p50 for slot in slots], [slot.p99 for slot in slots])
+    )
+    return Slot(slots[0].start, median(slot.slowness for slot in slots), p50, p99)
 
 
 def find_trouble(change: Change | None) -> Slot | None:
@@ -122,6 +137,14 @@ def may_have_changed(slots: Sequence[Slot]) -> bool:
     p50s = [slot.p50 for slot in slots if slot.messages >= ENOUGH_MESSAGES]
     values = [slot.slowness for slot in slots], p50s
     return any(max(each) >= FACTOR * max(min(each), LOWEST_LIMIT) for each in values if each)
+
+
+def begin_of_return(slots: Sequence[Slot], change: Change) -> int:
+    """Return since when a hop is as it was usually, from finer slots; the change's `since` if they do not show it."""
+    levels = [max(change.choose_latency(slot.slowness, slot.p50), LOWEST_LIMIT) for slot in slots]
+    level = max(change.slowness, LOWEST_LIMIT)
+    length = _count_newest(levels, lambda each: each < level * FACTOR)
+    return slots[-length].start if length else change.since
 
 
 def begin_of_change(slots: Sequence[Slot], change: Change) -> int:
@@ -168,22 +191,47 @@ def _count_newest(levels: Sequence[float], belongs: Callable[[float], bool]) -> 
     return length
 
 
-def _find_usual(slots: Sequence[Slot], levels: Sequence[float], place: int) -> slice:
-    """Return where levels were usual before a place: the newest ones that lasted, or else the first that are known.
+def _find_usual(slots: Sequence[Slot], levels: Sequence[float], place: int) -> slice | None:
+    """Return where levels were usual before a place: the newest ones that lasted, or else those of the first minutes.
 
     Of a hop that was slower before, those are usual that were not, if there are any: it is as before its trouble, or
-    still on the way there.
+    still on the way there. Slower ones are usual only if they lasted: services often begin slowly.
     """
-    slower = None
+    slower, first_lasting = None, place
     for part in _levels_before(levels, place):
-        level = median(levels[part])
-        is_slower = level >= levels[-1] * FACTOR
-        if is_slower and slower is None and _has_lasted(slots, levels, part):
-            slower = part
-        is_first = slower is not None and part.start == 0 and part.stop > 1
-        if not is_slower and (is_first or _has_lasted(slots, levels, part)):
-            return part
-    return slower or slice(0, min(place, SLOTS_BEFORE))
+        if _has_lasted(slots, levels, part):
+            if median(levels[part]) < levels[-1] * FACTOR:
+                return part
+            slower, first_lasting = slower or part, part.start
+    first = _find_first_usual(slots, levels, first_lasting)
+    return slower if slower and (first is None or _is_single(first)) else first
+
+
+def _find_first_usual(slots: Sequence[Slot], levels: Sequence[float], place: int) -> slice | None:
+    """Return where levels were usual that are not slower than now, where nothing has lasted yet: before any trouble.
+
+    Those that follow are usual instead if they are lower for at least as long: the first were a slow begin.
+    """
+    usual: slice | None = None
+    for each in _levels_before(levels[:place][::-1], place):  # the oldest first
+        part = slice(place - each.stop, place - each.start)
+        if median(levels[part]) >= levels[-1] * FACTOR:
+            continue
+        is_lower = usual is None or median(levels[part]) < median(levels[usual])
+        if usual is None or ((is_lower or _is_single(usual)) and _length_of(slots, part) >= _length_of(slots, usual)):
+            usual = part
+    return usual
+
+
+def _is_single(part: slice) -> bool:
+    slots: int = part.stop - part.start
+    return slots == 1
+
+
+def _length_of(slots: Sequence[Slot], part: slice) -> int:
+    """Return for how many seconds slots lasted, up to the one that follows them."""
+    seconds: int = slots[part.stop].start - slots[part.start].start
+    return seconds
 
 
 def _levels_before(levels: Sequence[float], place: int) -> Iterator[slice]:
@@ -197,7 +245,7 @@ def _levels_before(levels: Sequence[float], place: int) -> Iterator[slice]:
 
 def _has_lasted(slots: Sequence[Slot], levels: Sequence[float], part: slice) -> bool:
     """Return whether levels lasted long enough to be usual, and neither grew nor fell all the time."""
-    if part.stop - part.start < 2 or slots[part.stop].start - slots[part.start].start < LASTING_SECONDS:
+    if _is_single(part) or _length_of(slots, part) < LASTING_SECONDS:
         return False
     middle = (part.start + part.stop) // 2
     low, high = sorted((median(levels[part.start : middle]), median(levels[middle : part.stop])))
