@@ -269,3 +269,13 @@ def test_hop_that_is_back_to_usual_has_the_worst_of_its_trouble_and_the_time_at_
         (change,) = read(timeline)[1].changes
         assert (change.kind, change.since) == ("back to usual", over)
         assert change.before == pytest.approx(120.0, rel=0.01)
+
+
+@pytest.mark.parametrize(("messages", "state"), [(30, "steady"), (300, "faster")])
+def test_tail_is_shorter_only_after_so_many_messages_that_slow_ones_are_not_missing_by_chance(
+    messages: float, state: str
+) -> None:
+    usual, without_slow = Slot(0, 0.2, 0.01, 2.0, 80), Slot(0, 0.01, 0.01, 0.04, messages)
+    known = [usual] * 60 + [without_slow] * 6
+    change = last_change([slot._replace(start=10 * number) for number, slot in enumerate(known)])
+    assert state_of(without_slow.slowness, change) == state

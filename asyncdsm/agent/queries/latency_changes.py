@@ -15,6 +15,8 @@ FACTOR = 3.0
 """Latencies that differ by less than this factor count as equal. It is half a level, which is a factor of ten."""
 ENOUGH_MESSAGES = 20
 """How many messages a slot must have for its median to count by itself: that of fewer is often one of the tail."""
+ENOUGH_FOR_TAIL = 1_000
+"""How many messages must have passed until a tail that became shorter is told: fewer lack the slow ones by chance."""
 LASTING_SECONDS = 300
 """How long a hop must have been about as slow to be usual. What is shorter belongs to the trouble around it."""
 STEADY_FACTOR: float = FACTOR**0.25
@@ -97,11 +99,20 @@ def _find_last(slots: Sequence[Slot]) -> Change | None:
     level, level_since = max(slowness, LOWEST_LIMIT), slots[place].start
     if _are_alike(level, levels[-1]):
         trouble = _describe_trouble(slots[part.stop : place])
+        if trouble is not None and _is_by_chance(slots[place:], trouble.p50):
+            trouble = None
         return Change(level_since, slowness, p50, is_return=True, level_since=level_since, p99=p99, trouble=trouble)
     length = _count_newest(levels, lambda each: _has_left(level, each, is_slower=levels[-1] > level))
-    if length < 2:
+    if length < 2 or (levels[-1] < level and _is_by_chance(slots[-length:], p50)):
         return None
     return Change(slots[-length].start, slowness, p50, level_since=level_since, p99=p99)
+
+
+def _is_by_chance(slots: Sequence[Slot], before: float) -> bool:
+    """Return whether a hop may be as slow as before by chance: only its tail is shorter, and few messages passed."""
+    now = max(median(slot.p50 for slot in slots), LOWEST_LIMIT)
+    is_tail_alone = not _has_left(max(before, LOWEST_LIMIT), now, is_slower=False)
+    return is_tail_alone and sum(slot.messages for slot in slots) < ENOUGH_FOR_TAIL
 
 
 def _find_medians(slots: Sequence[Slot]) -> tuple[float, float, float]:
