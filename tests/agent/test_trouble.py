@@ -11,9 +11,10 @@ from asyncdsm.agent.queries import earlier_slots
 from asyncdsm.agent.queries.answers import Changes
 from asyncdsm.agent.queries.changes import list_changes
 from asyncdsm.agent.queries.history_reader import HistoryReader
-from asyncdsm.agent.queries.latency_changes import Slot, find_trouble, last_change, state_of
+from asyncdsm.agent.queries.latency_changes import find_trouble, last_change, state_of
 from asyncdsm.agent.queries.time_ranges import last_minutes
 from asyncdsm.agent.queries.topology import topology
+from asyncdsm.agent.queries.usual_slots import Slot
 from asyncdsm.map.topology import Present
 from tests.agent.payloads import NOW
 from tests.agent.timeline import Hop, Timeline

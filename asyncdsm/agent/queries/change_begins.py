@@ -11,8 +11,9 @@ from time import monotonic
 from typing import ClassVar, Protocol
 from weakref import WeakKeyDictionary
 
-from asyncdsm.agent.queries.latency_changes import Change, Slot, begin_of_change, begin_of_return
+from asyncdsm.agent.queries.latency_changes import Change, begin_of_change, begin_of_return
 from asyncdsm.agent.queries.recent_slots import slots_of
+from asyncdsm.agent.queries.usual_slots import Slot
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import EdgeKey
 from asyncdsm.agent.store.resolutions import RESOLUTIONS, TimeRange

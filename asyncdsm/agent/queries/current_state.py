@@ -16,17 +16,11 @@ import numpy as np
 from asyncdsm.agent.queries.change_begins import LatencyBegins
 from asyncdsm.agent.queries.earlier_slots import EarlierSlots
 from asyncdsm.agent.queries.late_reports import Delays, came_at, read_delays
-from asyncdsm.agent.queries.latency_changes import (
-    Change,
-    Slot,
-    changed_quantile,
-    last_change,
-    may_have_changed,
-    state_of,
-)
+from asyncdsm.agent.queries.latency_changes import Change, changed_quantile, last_change, may_have_changed, state_of
 from asyncdsm.agent.queries.quantiles import GroupQuantiles
 from asyncdsm.agent.queries.recent_slots import RecentSlots, SlotsOfEdges
 from asyncdsm.agent.queries.time_ranges import join_neighbors, settled_until
+from asyncdsm.agent.queries.usual_slots import Slot
 from asyncdsm.agent.store.edge_sums import EdgeSums
 from asyncdsm.agent.store.merger import Merger
 from asyncdsm.agent.store.protocol import Store

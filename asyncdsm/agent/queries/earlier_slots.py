@@ -11,8 +11,9 @@ from time import monotonic
 from typing import ClassVar
 from weakref import WeakKeyDictionary
 
-from asyncdsm.agent.queries.latency_changes import FACTOR, Change, Slot, last_change, state_of
+from asyncdsm.agent.queries.latency_changes import Change, last_change, state_of
 from asyncdsm.agent.queries.recent_slots import READING_SECONDS, slots_of
+from asyncdsm.agent.queries.usual_slots import FACTOR, Slot
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import EdgeKey
 from asyncdsm.agent.store.resolutions import RESOLUTIONS, TimeRange

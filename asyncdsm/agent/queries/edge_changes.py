@@ -15,9 +15,10 @@ from asyncdsm.agent.queries.earlier_slots import EarlierSlots
 from asyncdsm.agent.queries.edge_history import EdgeHistory
 from asyncdsm.agent.queries.kafka_clusters import hop_fields, split_tags
 from asyncdsm.agent.queries.late_reports import Delays
-from asyncdsm.agent.queries.latency_changes import FACTOR, Slot, changed_quantile, find_trouble, last_change, state_of
+from asyncdsm.agent.queries.latency_changes import changed_quantile, find_trouble, last_change, state_of
 from asyncdsm.agent.queries.rate_begins import RateBegins
 from asyncdsm.agent.queries.usual_levels import UsualLevels
+from asyncdsm.agent.queries.usual_slots import FACTOR, Slot
 from asyncdsm.agent.store.histograms import Floats
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import EdgeKey, edge_id

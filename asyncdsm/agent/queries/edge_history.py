@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from asyncdsm.agent.queries.latency_changes import ENOUGH_MESSAGES, Slot
+from asyncdsm.agent.queries.latency_changes import ENOUGH_MESSAGES
+from asyncdsm.agent.queries.usual_slots import Slot
 from asyncdsm.agent.store.histograms import Floats
 from asyncdsm.agent.store.registry import EdgeKey
 from asyncdsm.agent.store.versions import ServiceKey

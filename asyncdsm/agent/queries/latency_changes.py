@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
 from itertools import pairwise
 from math import sqrt
 from statistics import median
 from typing import Literal, NamedTuple
 
+from asyncdsm.agent.queries.usual_slots import FACTOR, LASTING_SECONDS, Slot, are_alike, count_newest, find_usual
 from asyncdsm.map.levels import LOWEST_LIMIT, level_of
 
-FACTOR = 3.0
-"""Latencies that differ by less than this factor count as equal. It is half a level, which is a factor of ten."""
 ENOUGH_MESSAGES = 20
 """How many messages a slot must have for its median to count by itself: that of fewer is often one of the tail."""
 ENOUGH_FOR_TAIL = 1_000
 """How many messages must have passed until a tail that became shorter is told: fewer lack the slow ones by chance."""
-LASTING_SECONDS = 300
-"""How long a hop must have been about as slow to be usual. What is shorter belongs to the trouble around it."""
-STEADY_FACTOR: float = FACTOR**0.25
-"""By which factor the two halves of a level may differ: those of a level that only grows or falls differ by more."""
-
-
-class Slot(NamedTuple):
-    """How slow a hop was in the slot of time that begins at `start` (seconds since the epoch), by how many messages."""
-
-    start: int
-    slowness: float
-    p50: float
-    p99: float = 0.0
-    messages: float = 0.0
 
 
 class Change(NamedTuple):
@@ -87,22 +71,22 @@ def _find_last(slots: Sequence[Slot]) -> Change | None:
     one change.
     """
     levels = [max(slot.slowness, LOWEST_LIMIT) for slot in slots]
-    if len(levels) < 2 or not _are_alike(levels[-1], levels[-2]):
+    if len(levels) < 2 or not are_alike(levels[-1], levels[-2]):
         return None
-    place = len(levels) - _count_newest(levels, lambda level: _are_alike(levels[-1], level))
+    place = len(levels) - count_newest(levels, lambda level: are_alike(levels[-1], level))
     if place == 0:
         return None
-    part = _find_usual(slots, levels, place)
+    part = find_usual(slots, levels, place)
     if part is None:
         return None
     slowness, p50, p99 = _find_medians(slots[part])
     level, level_since = max(slowness, LOWEST_LIMIT), slots[place].start
-    if _are_alike(level, levels[-1]):
+    if are_alike(level, levels[-1]):
         trouble = _describe_trouble(slots[part.stop : place])
         if trouble is not None and _is_by_chance(slots[place:], trouble.p50):
             trouble = None
         return Change(level_since, slowness, p50, is_return=True, level_since=level_since, p99=p99, trouble=trouble)
-    length = _count_newest(levels, lambda each: _has_left(level, each, is_slower=levels[-1] > level))
+    length = count_newest(levels, lambda each: _has_left(level, each, is_slower=levels[-1] > level))
     if length < 2 or (levels[-1] < level and _is_by_chance(slots[-length:], p50)):
         return None
     return Change(slots[-length].start, slowness, p50, level_since=level_since, p99=p99)
@@ -154,7 +138,7 @@ def begin_of_return(slots: Sequence[Slot], change: Change) -> int:
     """Return since when a hop is as it was usually, from finer slots; the change's `since` if they do not show it."""
     levels = [max(change.choose_latency(slot.slowness, slot.p50), LOWEST_LIMIT) for slot in slots]
     level = max(change.slowness, LOWEST_LIMIT)
-    length = _count_newest(levels, lambda each: each < level * FACTOR)
+    length = count_newest(levels, lambda each: each < level * FACTOR)
     return slots[-length].start if length else change.since
 
 
@@ -162,7 +146,7 @@ def begin_of_change(slots: Sequence[Slot], change: Change) -> int:
     """Return when a change began, from finer slots around its `since`; that itself if they do not show it."""
     levels = [max(change.choose_latency(slot.slowness, slot.p50), LOWEST_LIMIT) for slot in slots]
     level = max(change.slowness, LOWEST_LIMIT)
-    length = _count_newest(levels, lambda each: _has_left(level, each, is_slower=levels[-1] > level))
+    length = count_newest(levels, lambda each: _has_left(level, each, is_slower=levels[-1] > level))
     return slots[-length].start if length else change.since
 
 
@@ -191,82 +175,5 @@ def changed_quantile(p50: float, change: Change, state: Literal["slower", "faste
     return "p50" if _has_left(before, now, is_slower=state == "slower") else "p99"
 
 
-def _count_newest(levels: Sequence[float], belongs: Callable[[float], bool]) -> int:
-    """Return how many levels, from the newest on, belong together; single outliers between them are skipped."""
-    length = 0
-    for place, level in enumerate(reversed(levels)):
-        if belongs(level):
-            length = place + 1
-        elif place > length:  # the second one in a row that differs
-            break
-    return length
-
-
-def _find_usual(slots: Sequence[Slot], levels: Sequence[float], place: int) -> slice | None:
-    """Return where levels were usual before a place: the newest ones that lasted, or else those of the first minutes.
-
-    Of a hop that was slower before, those are usual that were not, if there are any: it is as before its trouble, or
-    still on the way there. Slower ones are usual only if they lasted: services often begin slowly.
-    """
-    slower, first_lasting = None, place
-    for part in _levels_before(levels, place):
-        if _has_lasted(slots, levels, part):
-            if median(levels[part]) < levels[-1] * FACTOR:
-                return part
-            slower, first_lasting = slower or part, part.start
-    first = _find_first_usual(slots, levels, first_lasting)
-    return slower if slower and (first is None or _is_single(first)) else first
-
-
-def _find_first_usual(slots: Sequence[Slot], levels: Sequence[float], place: int) -> slice | None:
-    """Return where levels were usual that are not slower than now, where nothing has lasted yet: before any trouble.
-
-    Those that follow are usual instead if they are lower for at least as long: the first were a slow begin.
-    """
-    usual: slice | None = None
-    for each in _levels_before(levels[:place][::-1], place):  # the oldest first
-        part = slice(place - each.stop, place - each.start)
-        if median(levels[part]) >= levels[-1] * FACTOR:
-            continue
-        is_lower = usual is None or median(levels[part]) < median(levels[usual])
-        if usual is None or ((is_lower or _is_single(usual)) and _length_of(slots, part) >= _length_of(slots, usual)):
-            usual = part
-    return usual
-
-
-def _is_single(part: slice) -> bool:
-    slots: int = part.stop - part.start
-    return slots == 1
-
-
-def _length_of(slots: Sequence[Slot], part: slice) -> int:
-    """Return for how many seconds slots lasted, up to the one that follows them."""
-    seconds: int = slots[part.stop].start - slots[part.start].start
-    return seconds
-
-
-def _levels_before(levels: Sequence[float], place: int) -> Iterator[slice]:
-    """Yield where levels before a place were alike, the newest ones first."""
-    while place:
-        newest = levels[place - 1]
-        begin = place - _count_newest(levels[:place], partial(_are_alike, newest))
-        yield slice(begin, place)
-        place = begin
-
-
-def _has_lasted(slots: Sequence[Slot], levels: Sequence[float], part: slice) -> bool:
-    """Return whether levels lasted long enough to be usual, and neither grew nor fell all the time."""
-    if _is_single(part) or _length_of(slots, part) < LASTING_SECONDS:
-        return False
-    middle = (part.start + part.stop) // 2
-    low, high = sorted((median(levels[part.start : middle]), median(levels[middle : part.stop])))
-    return high < low * STEADY_FACTOR
-
-
 def _has_left(level: float, other: float, *, is_slower: bool) -> bool:
     return (other / level if is_slower else level / other) >= sqrt(FACTOR)
-
-
-def _are_alike(one: float, other: float) -> bool:
-    low, high = sorted((one, other))
-    return high < low * FACTOR

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from asyncdsm.agent.queries.latency_changes import Slot
+from asyncdsm.agent.queries.usual_slots import Slot
 from asyncdsm.agent.store.edge_sums import EdgeSums
 from asyncdsm.agent.store.histograms import EDGE, merge, quantiles
 from asyncdsm.agent.store.limits import DETAIL_SECONDS
