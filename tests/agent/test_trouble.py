@@ -280,3 +280,10 @@ def test_tail_is_shorter_only_after_so_many_messages_that_slow_ones_are_not_miss
     known = [usual] * 60 + [without_slow] * 6
     change = last_change([slot._replace(start=10 * number) for number, slot in enumerate(known)])
     assert state_of(without_slow.slowness, change) == state
+
+
+def test_hop_that_was_as_slow_in_every_second_minute_is_not_slower() -> None:
+    varying = [*[0.05] * 7, *[2.0] * 6] * 5
+    for length in range(20, len(varying)):
+        change = last_change(slots(varying[:length]))
+        assert state_of(varying[length - 1], change) == "steady", length

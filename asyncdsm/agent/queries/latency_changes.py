@@ -8,7 +8,15 @@ from math import sqrt
 from statistics import median
 from typing import Literal, NamedTuple
 
-from asyncdsm.agent.queries.usual_slots import FACTOR, LASTING_SECONDS, Slot, are_alike, count_newest, find_usual
+from asyncdsm.agent.queries.usual_slots import (
+    FACTOR,
+    LASTING_SECONDS,
+    Slot,
+    are_alike,
+    count_newest,
+    find_usual,
+    has_lasted,
+)
 from asyncdsm.map.levels import LOWEST_LIMIT, level_of
 
 ENOUGH_MESSAGES = 20
@@ -87,9 +95,16 @@ def _find_last(slots: Sequence[Slot]) -> Change | None:
             trouble = None
         return Change(level_since, slowness, p50, is_return=True, level_since=level_since, p99=p99, trouble=trouble)
     length = count_newest(levels, lambda each: _has_left(level, each, is_slower=levels[-1] > level))
-    if length < 2 or (levels[-1] < level and _is_by_chance(slots[-length:], p50)):
+    is_by_chance = levels[-1] < level and _is_by_chance(slots[-length:], p50)
+    is_nothing_new = not has_lasted(slots, levels, part) and _is_often(levels[-1], levels[:-length])
+    if length < 2 or is_by_chance or is_nothing_new:
         return None
     return Change(slots[-length].start, slowness, p50, level_since=level_since, p99=p99)
+
+
+def _is_often(level: float, before: Sequence[float]) -> bool:
+    """Return whether a quarter of the levels before were this high: one that varies all the time tells nothing new."""
+    return 4 * sum(not _has_left(each, level, is_slower=True) for each in before) > len(before)
 
 
 def _is_by_chance(slots: Sequence[Slot], before: float) -> bool:

@@ -33,7 +33,7 @@ def find_usual(slots: Sequence[Slot], levels: Sequence[float], place: int) -> sl
     """
     slower, first_lasting = None, place
     for part in _levels_before(levels, place):
-        if _has_lasted(slots, levels, part):
+        if has_lasted(slots, levels, part):
             if median(levels[part]) < levels[-1] * FACTOR:
                 return part
             slower, first_lasting = slower or part, part.start
@@ -77,7 +77,7 @@ def _levels_before(levels: Sequence[float], place: int) -> Iterator[slice]:
         place = begin
 
 
-def _has_lasted(slots: Sequence[Slot], levels: Sequence[float], part: slice) -> bool:
+def has_lasted(slots: Sequence[Slot], levels: Sequence[float], part: slice) -> bool:
     """Return whether levels lasted long enough to be usual, and neither grew nor fell all the time."""
     if _is_single(part) or _length_of(slots, part) < LASTING_SECONDS:
         return False
