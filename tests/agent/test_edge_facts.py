@@ -337,10 +337,10 @@ def test_deliveries_of_the_last_minutes_are_told_whatever_the_range_and_since_wh
         found = kept.facts(TimeRange(first, FOREVER))
         assert found is not None
         assert found.recent == RecentFacts(
-            count=16.0,
+            count=20.0,
             redelivered=0,
             redelivered_since=None,
-            dead_lettered=1,
+            dead_lettered=2,
             dead_lettered_since=began // 60 * 60,
         )
 
@@ -371,3 +371,16 @@ def test_deliveries_of_the_past_are_those_of_the_end_of_the_range() -> None:
     assert before.recent.dead_lettered == 3
     kept.now += 2 * DAY  # minutes are not kept any more
     assert kept.facts(TimeRange(0, NOW + 60)) is not None
+
+
+@pytest.mark.parametrize("second", [0, 1, 30, 59])
+def test_last_five_minutes_are_never_shorter(second: int) -> None:
+    kept, messages = Kept(), 0
+    for report in range(61):
+        kept.now = NOW // 60 * 60 + second + 10 * report
+        messages += report > 30  # those of the last 300 seconds
+        kept.report(facts(DeadLettered=1))
+    found = kept.facts()
+    assert found is not None
+    assert found.recent is not None
+    assert messages <= found.recent.dead_lettered <= messages + 6

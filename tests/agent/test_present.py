@@ -12,8 +12,9 @@ from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries import recent_slots
 from asyncdsm.agent.queries.changes import list_changes
 from asyncdsm.agent.queries.history_reader import HistoryReader
-from asyncdsm.agent.queries.latency_changes import Change, Slot, last_change, state_of
+from asyncdsm.agent.queries.latency_changes import Change, last_change, state_of
 from asyncdsm.agent.queries.topology import topology, topology_of
+from asyncdsm.agent.queries.usual_slots import Slot
 from asyncdsm.agent.store.resolutions import TimeRange
 from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.cli.map import FORMATS

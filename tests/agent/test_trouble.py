@@ -11,10 +11,11 @@ from asyncdsm.agent.queries import earlier_slots
 from asyncdsm.agent.queries.answers import Changes
 from asyncdsm.agent.queries.changes import list_changes
 from asyncdsm.agent.queries.history_reader import HistoryReader
-from asyncdsm.agent.queries.latency_changes import Slot, last_change, state_of
+from asyncdsm.agent.queries.latency_changes import find_trouble, last_change, state_of
 from asyncdsm.agent.queries.recent_slots import SlotsOfEdges, slots_of
 from asyncdsm.agent.queries.time_ranges import last_minutes
 from asyncdsm.agent.queries.topology import topology
+from asyncdsm.agent.queries.usual_slots import Slot
 from asyncdsm.agent.store.edge_sums import EdgeSums
 from asyncdsm.map.topology import Present
 from tests.agent.payloads import NOW
@@ -212,3 +213,85 @@ def test_change_of_the_tail_alone_has_the_99th_percentile_before_and_now(timelin
     assert [change.before, change.now] == pytest.approx([USUAL, 8.0], rel=0.01)
     assert (present.quantile, present.before, present.since) == ("p99", change.before, change.since)
     assert [each.p50 for each in answer.usual] == pytest.approx([USUAL], rel=0.01)
+
+
+def test_median_that_became_longer_is_told_although_the_tail_was_always_long() -> None:
+    timeline = Timeline(START)
+    retries = Hop("reports", latency=1.06, messages=5)
+    for number in range(42):
+        timeline.run(10, Hop("reports", latency=0.065 if number < 36 else 0.3, messages=95), retries)
+        if timeline.start % MINUTE == 0:
+            timeline.store.flush()
+    present, answer = read(timeline)
+    (change,) = answer.changes
+    assert (change.kind, change.quantile, change.since - START) == ("slower", "p50", 360)
+    assert [change.before, change.now] == pytest.approx([0.065, 0.3], rel=0.01)
+    assert (present.state, present.since, present.quantile) == ("slower", change.since, "p50")
+
+
+def test_median_counts_by_itself_only_where_there_are_enough_messages() -> None:
+    few = [Slot(10 * number, 0.15, 0.06 if number < 38 else 0.4, 1.5, 9.0) for number in range(40)]
+    assert last_change(few) is None
+    many = last_change([slot._replace(messages=90.0) for slot in few])
+    assert many is not None
+    assert (many.since, many.is_of_median) == (380, True)
+
+
+def test_tail_that_became_long_is_told_although_the_median_is_as_before() -> None:
+    found = last_change([Slot(10 * n, 0.06 if n < 40 else 2.0, 0.06, 0.6 if n < 40 else 20.0, 90.0) for n in range(46)])
+    assert (found and (found.since, found.is_of_median)) == (400, False)
+
+
+BEGIN = [*[1.15] * 2, *[0.07] * 26]
+"""A service that has just started: its first messages are slow, and nothing has lasted for five minutes."""
+
+
+def test_slow_begin_of_a_service_is_not_usual() -> None:
+    for length in range(1, len(BEGIN)):
+        change = last_change(slots(BEGIN[: length + 1]))
+        assert state_of(BEGIN[length], change) == "steady", length
+    for length in range(2, 60):
+        change = last_change(slots([*BEGIN, *[1.3] * 2, *[0.3] * length]))
+        assert change is not None
+        assert (state_of(0.3, change), change.since, change.slowness) == ("slower", 280, 0.07)
+
+
+def test_hop_is_back_to_usual_also_if_what_was_before_trouble_was_only_the_begin() -> None:
+    for length in range(2, 60):
+        change = last_change(slots([*BEGIN, *[0.31] * 32, *[0.06] * length]))
+        assert change is not None
+        assert (state_of(0.06, change), change.since, change.slowness) == ("steady", 600, 0.07)
+        assert find_trouble(change) is not None
+
+
+def test_one_slot_that_differs_little_from_the_one_before_is_no_change() -> None:
+    assert last_change(slots([*[1.0] * 40, 1.1, 3.2])) is None
+
+
+def test_hop_that_is_back_to_usual_has_the_worst_of_its_trouble_and_the_time_at_which_that_was_over(
+    timeline: Timeline,
+) -> None:
+    run(timeline, [*UP, *[120.0] * 20, *[0.9] * 6, 0.1])
+    over = timeline.start
+    for _ in range(4):
+        run(timeline, [USUAL] * 18)
+        (change,) = read(timeline)[1].changes
+        assert (change.kind, change.since) == ("back to usual", over)
+        assert change.before == pytest.approx(120.0, rel=0.01)
+
+
+@pytest.mark.parametrize(("messages", "state"), [(30, "steady"), (300, "faster")])
+def test_tail_is_shorter_only_after_so_many_messages_that_slow_ones_are_not_missing_by_chance(
+    messages: float, state: str
+) -> None:
+    usual, without_slow = Slot(0, 0.2, 0.01, 2.0, 80), Slot(0, 0.01, 0.01, 0.04, messages)
+    known = [usual] * 60 + [without_slow] * 6
+    change = last_change([slot._replace(start=10 * number) for number, slot in enumerate(known)])
+    assert state_of(without_slow.slowness, change) == state
+
+
+def test_hop_that_was_as_slow_in_every_second_minute_is_not_slower() -> None:
+    varying = [*[0.05] * 7, *[2.0] * 6] * 5
+    for length in range(20, len(varying)):
+        change = last_change(slots(varying[:length]))
+        assert state_of(varying[length - 1], change) == "steady", length

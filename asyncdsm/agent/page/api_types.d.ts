@@ -51,11 +51,11 @@ export interface Alerts {
  * Something that changed: what (`kind`), where, since when, and from what to what.
  * `edge` is the id of the hop that changed; it is null if the change is that of the whole service. `node` is the id of
  * the service on the map. `before`, `now` and `usual` are seconds for a hop that is `slower`, `faster` or `back to
- * usual` (which was slower before): medians, or 99th percentiles if `quantile` says that these show the change and
- * medians do not; messages per second for one whose `rate fell` or `rate rose`, versions for `version`, ids and
- * subjects for `schema`, seconds for `lag grows`, and null for a hop or a service that is `new` or `quiet`. `usual` is
- * what it was in the same hour of the day before; null where that is unknown. `is_usual` says that it was then as it is
- * now, so that the change is nothing new.
+ * usual` (which was slower before, and `before` is the worst of that): medians, or 99th percentiles if `quantile` says
+ * that these show the change and medians do not; messages per second for one whose `rate fell` or `rate rose`, versions
+ * for `version`, ids and subjects for `schema`, seconds for `lag grows`, and null for a hop or a service that is `new`
+ * or `quiet`. `usual` is what it was in the same hour of the day before; null where that is unknown. `is_usual` says
+ * that it was then as it is now, so that the change is nothing new.
  */
 export interface Change {
   kind:

@@ -6,13 +6,14 @@ next to the slot in which it was found: it stays what it was while the slots bec
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from time import monotonic
 from typing import ClassVar, Protocol
 from weakref import WeakKeyDictionary
 
-from asyncdsm.agent.queries.latency_changes import Change, Slot, begin_of_change
+from asyncdsm.agent.queries.latency_changes import Change, begin_of_change, begin_of_return
 from asyncdsm.agent.queries.recent_slots import slots_of
+from asyncdsm.agent.queries.usual_slots import Slot
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import EdgeKey
 from asyncdsm.agent.store.resolutions import RESOLUTIONS, TimeRange
@@ -125,10 +126,16 @@ class LatencyBegins:
                     found.setdefault(edge, []).extend(slots)
         middle = int(around.first + around.last) // 2
         changes = {edge: self._changes[edge]._replace(since=middle) for edge in found}
-        return {edge: begin_of_change(slots, changes[edge]) for edge, slots in found.items()}
+        return {edge: self._begin_of(slots, changes[edge]) for edge, slots in found.items()}
+
+    def _begin_of(self, slots: Sequence[Slot], change: Change) -> int:
+        return begin_of_change(slots, change)
 
 
 class ReturnBegins(LatencyBegins):
-    """Finds when hops were back to usual: when they left the level of their trouble."""
+    """Finds since when hops are back to usual."""
 
     what: str = "return"
+
+    def _begin_of(self, slots: Sequence[Slot], change: Change) -> int:
+        return begin_of_return(slots, change)

@@ -16,17 +16,18 @@ import numpy as np
 from asyncdsm.agent.queries.change_begins import LatencyBegins
 from asyncdsm.agent.queries.earlier_slots import EarlierSlots
 from asyncdsm.agent.queries.late_reports import Delays, came_at, read_delays
-from asyncdsm.agent.queries.latency_changes import FACTOR, Change, Slot, changed_quantile, last_change, state_of
+from asyncdsm.agent.queries.latency_changes import Change, changed_quantile, last_change, may_have_changed, state_of
 from asyncdsm.agent.queries.quantiles import GroupQuantiles
 from asyncdsm.agent.queries.recent_slots import RecentSlots, SlotsOfEdges
 from asyncdsm.agent.queries.time_ranges import join_neighbors, settled_until
+from asyncdsm.agent.queries.usual_slots import Slot
 from asyncdsm.agent.store.edge_sums import EdgeSums
 from asyncdsm.agent.store.merger import Merger
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import EdgeKey
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, TimeRange
 from asyncdsm.agent.store.write_buffer import MAX_AHEAD_SECONDS
-from asyncdsm.map.levels import LOWEST_LIMIT, TAIL_LEVELS, level_of, slowness_of
+from asyncdsm.map.levels import TAIL_LEVELS, level_of, slowness_of
 from asyncdsm.map.strings import NOTHING, format_duration
 from asyncdsm.map.topology import NO_QUANTILES, Present
 
@@ -121,14 +122,8 @@ def _reported_buckets(slots: Mapping[EdgeKey, list[Slot]]) -> dict[tuple[str, st
 def _window(slots: list[Slot], began: int, newest: int, settled: int) -> Window:
     last = max(newest, settled)
     first = last - MINUTE + BUCKET_SECONDS
-    change = last_change(slots) if _are_of_two_levels(slots) else None
+    change = last_change(slots) if may_have_changed(slots) else None
     return Window(max(first, change.level_since) if change else first, last, began, slots, change)
-
-
-def _are_of_two_levels(slots: list[Slot]) -> bool:
-    """Return whether any slots differ so much that there may be a change: most hops have none."""
-    slownesses = [slot.slowness for slot in slots]
-    return max(slownesses) >= FACTOR * max(min(slownesses), LOWEST_LIMIT)
 
 
 def _quantiles_in_windows(
@@ -172,8 +167,9 @@ def _state(window: Window, by_group: GroupQuantiles, group: int) -> Present:
     edge_latency, pathway_latency, payload_size = by_group.of_group(group)
     p50, p99 = edge_latency.p50 or 0.0, edge_latency.p99 or 0.0
     slowness = slowness_of(p50, p99)
-    state = state_of(slowness, window.change)
-    change = None if state == "steady" else window.change
+    change = window.change
+    state = "steady" if change is None else state_of(change.choose_latency(slowness, p50), change)
+    change = None if state == "steady" else change
     quantile = None if state == "steady" or change is None else changed_quantile(p50, change, state)
     return Present(
         from_=float(window.first),

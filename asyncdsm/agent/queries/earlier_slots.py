@@ -11,8 +11,9 @@ from time import monotonic
 from typing import ClassVar
 from weakref import WeakKeyDictionary
 
-from asyncdsm.agent.queries.latency_changes import FACTOR, Change, Slot, last_change, state_of
+from asyncdsm.agent.queries.latency_changes import Change, last_change, state_of
 from asyncdsm.agent.queries.recent_slots import READING_SECONDS, slots_of
+from asyncdsm.agent.queries.usual_slots import FACTOR, Slot
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import EdgeKey
 from asyncdsm.agent.store.resolutions import RESOLUTIONS, TimeRange
@@ -44,7 +45,7 @@ class EarlierSlots:
         `slots` are those in which the changes were found. As many as can be read at once are read, the newest first:
         one call after the other reads the others.
         """
-        faster = [edge for edge, change in changes.items() if state_of(slots[edge][-1].slowness, change) == "faster"]
+        faster = [edge for edge, change in changes.items() if _seems_faster(slots[edge][-1], change)]
         slowest = sorted(faster, key=lambda edge: -changes[edge].slowness)[:MOST_EDGES]
         seeking = {edge: list(slots[edge]) for edge in slowest}
         found, until = dict(changes), monotonic() + READING_SECONDS
@@ -59,7 +60,8 @@ class EarlierSlots:
                     continue
                 known.insert(0, slot)
                 # Only a slot that is not slower than now may belong to what is usual.
-                change = last_change(known) if slot.slowness < FACTOR * known[-1].slowness else None
+                now, then = (changes[edge].choose_latency(each.slowness, each.p50) for each in (known[-1], slot))
+                change = last_change(known) if then < FACTOR * now else None
                 if change is not None and change.is_return:
                     found[edge] = change
                     del seeking[edge]
@@ -88,3 +90,7 @@ class EarlierSlots:
             self._kept |= {(edge, start, width): read.get(edge) for edge in missing}
             if len(self._kept) > MOST_KEPT:
                 self._kept = dict(list(self._kept.items())[-MOST_KEPT:])
+
+
+def _seems_faster(newest: Slot, change: Change) -> bool:
+    return state_of(change.choose_latency(newest.slowness, newest.p50), change) == "faster"

@@ -15,9 +15,10 @@ from asyncdsm.agent.queries.earlier_slots import EarlierSlots
 from asyncdsm.agent.queries.edge_history import EdgeHistory
 from asyncdsm.agent.queries.kafka_clusters import hop_fields, split_tags
 from asyncdsm.agent.queries.late_reports import Delays
-from asyncdsm.agent.queries.latency_changes import FACTOR, Slot, changed_quantile, find_trouble, last_change, state_of
+from asyncdsm.agent.queries.latency_changes import changed_quantile, find_trouble, last_change, state_of
 from asyncdsm.agent.queries.rate_begins import RateBegins
 from asyncdsm.agent.queries.usual_levels import UsualLevels
+from asyncdsm.agent.queries.usual_slots import FACTOR, Slot
 from asyncdsm.agent.store.histograms import Floats
 from asyncdsm.agent.store.protocol import Store
 from asyncdsm.agent.store.registry import EdgeKey, edge_id
@@ -46,12 +47,12 @@ def find_latency_changes(
         earlier = {
             edge: change
             for edge, change in changes.items()
-            if (kind := state_of(states[edge].slowness, change)) in _STATES
+            if (kind := _state_now(states[edge], change)) in _STATES
             and _is_earlier(change, kind, found.get(edge), history.width)
         }
         returns = {**_list_returns(store, changes, states, history.width), **returns}
         for edge, change in LatencyBegins.refine(store, earlier, history.width).items():
-            kind = _STATES[state_of(states[edge].slowness, change)]
+            kind = _STATES[_state_now(states[edge], change)]
             quantile = changed_quantile(states[edge].edge_latency.p50 or 0.0, change, kind)
             found[edge] = edge, kind, float(change.since), quantile, change.p50 if quantile == "p50" else change.p99
     told = {**returns, **found}  # what has changed since then is told instead of a return
@@ -62,6 +63,10 @@ def _changes_of_present(states: Mapping[EdgeKey, Present]) -> Iterator[LatencyCh
     for edge, present in states.items():
         if present.state in _STATES and present.since is not None:
             yield edge, _STATES[present.state], present.since, present.quantile, present.before
+
+
+def _state_now(present: Present, change: latency_changes.Change) -> str:
+    return state_of(change.choose_latency(present.slowness, present.edge_latency.p50 or 0.0), change)
 
 
 def _changes_in_history(
@@ -81,15 +86,13 @@ def _list_returns(
     store: Store, changes: Mapping[EdgeKey, latency_changes.Change], states: Mapping[EdgeKey, Present], width: int
 ) -> dict[EdgeKey, LatencyChange]:
     """Return the edges that are back to usual after trouble, each with what it was like until then."""
-    troubles = {
-        edge: change._replace(slowness=trouble.slowness, p50=trouble.p50, p99=trouble.p99)
-        for edge, change in changes.items()
-        if states[edge].state == "steady" and (trouble := find_trouble(change)) is not None
-    }
+    ends = {edge: change for edge, change in changes.items() if states[edge].state == "steady" and find_trouble(change)}
     returns: dict[EdgeKey, LatencyChange] = {}
-    for edge, end in ReturnBegins.refine(store, troubles, width).items():
-        quantile = changed_quantile(states[edge].edge_latency.p50 or 0.0, end, "faster")
-        returns[edge] = edge, "back to usual", float(end.since), quantile, end.p50 if quantile == "p50" else end.p99
+    for edge, end in ReturnBegins.refine(store, ends, width).items():
+        trouble = end.trouble or end
+        before = end._replace(p50=trouble.p50, p99=trouble.p99)
+        quantile = changed_quantile(states[edge].edge_latency.p50 or 0.0, before, "faster")
+        returns[edge] = edge, "back to usual", float(end.since), quantile, getattr(before, quantile)
     return returns
 
 
@@ -106,10 +109,10 @@ def _latency_change(change: LatencyChange, present: Present, usual: UsualLevels)
     level = usual.edges.get(edge) if usual.is_day_before and kind != "back to usual" else None
     if level is None:
         return change_of_edge(edge, kind, since, levels, quantile=quantile)
-    is_usual = (
-        present.slowness < FACTOR * level.slowness if kind == "slower" else present.slowness * FACTOR > level.slowness
-    )
     usually = level.p99 if quantile == "p99" else level.p50
+    # A tail that was always long says nothing about a median that changed.
+    then, slowness = (level.slowness, present.slowness) if now is None or quantile == "p99" else (usually, now)
+    is_usual = slowness < FACTOR * then if kind == "slower" else slowness * FACTOR > then
     return change_of_edge(edge, kind, since, levels, usually, is_usual=is_usual, quantile=quantile)
 
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from asyncdsm.agent.queries.latency_changes import Slot
+from asyncdsm.agent.queries.latency_changes import ENOUGH_MESSAGES
+from asyncdsm.agent.queries.usual_slots import Slot
 from asyncdsm.agent.store.histograms import Floats
 from asyncdsm.agent.store.registry import EdgeKey
 from asyncdsm.agent.store.versions import ServiceKey
@@ -40,16 +41,17 @@ class EdgeHistory(NamedTuple):
     def latency_slots(self, edge: int) -> list[Slot]:
         """Return how slow an edge was in each slot in which enough messages passed."""
         slots = np.flatnonzero(self.counts[edge] >= FEWEST_LATENCIES).tolist()
-        found = [(slot, float(self.p50[edge, slot]), float(self.p99[edge, slot])) for slot in slots]
-        return [Slot(self.start_of(slot), slowness_of(p50, p99), p50, p99) for slot, p50, p99 in found]
+        columns = (table[edge, slots].tolist() for table in (self.p50, self.p99, self.counts))
+        found = zip(slots, *columns, strict=True)
+        return [Slot(self.start_of(slot), slowness_of(p50, p99), p50, p99, count) for slot, p50, p99, count in found]
 
     def edges_of_two_levels(self, factor: float) -> list[int]:
-        """Return the rows of the edges whose slownesses differ by a factor: the others never changed."""
-        said = self.counts >= FEWEST_LATENCIES
-        slowness = np.maximum(np.maximum(self.p50, self.p99 / 10), LOWEST_LIMIT)
-        highest = np.where(said, slowness, 0.0).max(axis=1, initial=0.0)
-        lowest = np.where(said, slowness, np.inf).min(axis=1, initial=np.inf)
-        rows: list[int] = np.flatnonzero(highest >= lowest * factor).tolist()
+        """Return the rows of the edges whose slownesses or medians differ by a factor: the others never changed."""
+        slowness = np.maximum(self.p50, self.p99 / 10)
+        of_slowness = _differ(slowness, self.counts >= FEWEST_LATENCIES, factor)
+        rows: list[int] = np.flatnonzero(
+            of_slowness | _differ(self.p50, self.counts >= ENOUGH_MESSAGES, factor)
+        ).tolist()
         return rows
 
     def first_starts(self) -> dict[EdgeKey, int]:
@@ -68,3 +70,12 @@ class EdgeHistory(NamedTuple):
         for row, edge in enumerate(self.edges):
             rows.setdefault(edge[:2], []).append(row)
         return {service: np.flatnonzero(self.counts[listed].any(axis=0)).tolist() for service, listed in rows.items()}
+
+
+def _differ(latencies: Floats, said: NDArray[np.bool_], factor: float) -> NDArray[np.bool_]:
+    """Return for each row whether its latencies differ by a factor, of the slots that say something."""
+    levels = np.maximum(latencies, LOWEST_LIMIT)
+    highest = np.where(said, levels, 0.0).max(axis=1, initial=0.0)
+    lowest = np.where(said, levels, np.inf).min(axis=1, initial=np.inf)
+    differ: NDArray[np.bool_] = highest >= lowest * factor
+    return differ

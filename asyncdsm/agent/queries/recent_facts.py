@@ -71,10 +71,11 @@ class MinutesOfFacts:
 def read_recent_facts(store: Store, time_range: TimeRange) -> dict[EdgeKey, RecentFacts]:
     """Return what messages said of each edge whose messages were redelivered or dead-lettered in the last minutes.
 
-    These are the last five of a time range, or of the present if its end is still to come.
+    These are the last five of a time range, or of the present if its end is still to come. The minute in which they
+    begin counts as a whole.
     """
     newest = int(min(time_range.last - 1, store.now())) // MINUTE * MINUTE
-    first = newest - (RECENT_MINUTES - 1) * MINUTE
+    first = int(min(time_range.last, store.now()) - RECENT_MINUTES * MINUTE) // MINUTE * MINUTE
     oldest_detail = store.now() - DETAIL_SECONDS  # before, minutes are not kept
     if time_range.first >= store.now() or newest - MINUTES_BEFORE * MINUTE < oldest_detail:
         return {}

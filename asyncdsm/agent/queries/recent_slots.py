@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from asyncdsm.agent.queries.latency_changes import Slot
+from asyncdsm.agent.queries.usual_slots import Slot
 from asyncdsm.agent.store.edge_sums import EdgeSums
 from asyncdsm.agent.store.histograms import EDGE, merge, quantiles
 from asyncdsm.agent.store.limits import DETAIL_SECONDS
@@ -157,7 +157,7 @@ def slots_of(start: int, sums: EdgeSums) -> SlotsOfEdges:
     latencies = quantiles(histograms, len(numbers), EDGE)
     columns = (numbers.tolist(), latencies.counts.tolist(), latencies.p50.tolist(), latencies.p99.tolist())
     return {
-        sums.edges[number]: [Slot(start, slowness_of(p50, p99), p50, p99)]
+        sums.edges[number]: [Slot(start, slowness_of(p50, p99), p50, p99, count)]
         for number, count, p50, p99 in zip(*columns, strict=True)
         if count
     }
