@@ -125,9 +125,13 @@ class AlertWatcher:
         return messages
 
     def _topology(self) -> Topology:
-        """Return the topology, for rules about silence with the services that are quiet, as the page has them."""
+        """Return the topology, for rules about silence with the services that are quiet, as the page has them.
+
+        Its latencies are those of the last minute, also of a hop that changed within it: a page shows at once that the
+        trouble is over, but an alert must not end before its last message is a minute old.
+        """
         time_range = last_minutes(self._store, self._minutes())
-        topology = topology_of(self._store, time_range, pathway_latencies=False)
+        topology = topology_of(self._store, time_range, pathway_latencies=False, whole_minute=True)
         is_about_silence = any(tracks.rule.kind.is_remembered for tracks in self._watched)
         return mark_quiet_services(topology, self._histories, time_range) if is_about_silence else topology
 
