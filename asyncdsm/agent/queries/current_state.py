@@ -53,8 +53,9 @@ class Window(NamedTuple):
 def current_states(store: Store, time_range: TimeRange, *, whole_minute: bool = False) -> dict[EdgeKey, Present]:
     """Return what each edge is like at the end of a time range.
 
-    With `whole_minute`, the numbers are those of a whole minute, also if the edge changed within it. Since when an edge is idle is told by the clock of the agent, and not earlier than the last message. Edges that
-    nothing passed for so long that it is not known any more are left out: they are `IDLE`.
+    With `whole_minute`, the numbers are those of a whole minute, also if the edge changed within it. Since when an edge
+    is idle is told by the clock of the agent, and not earlier than the last message. Edges that nothing passed for so
+    long that it is not known any more are left out: they are `IDLE`.
     """
     before, last = range_of_changes(store, time_range), last_start(store, time_range)
     settled = settled_until(time_range, store.now())
