@@ -4,17 +4,16 @@ A queue is unread if messages are written to it and none of them is seen being r
 reports to this agent consumes from the queue, or consumes elsewhere what was written to it, as from the queues behind
 an exchange. A program that is not measured is not seen.
 
-A reader that stopped is none any more: one that has read nothing for a minute, and for three times its longest break
-before, although messages were written; or for ten minutes, if it had not read for long enough to have a habit.
+A reader that stopped is none any more: one that has read nothing for a minute, and for three times its longest usual
+break before, although messages were written; or for ten minutes, if it had not read for long enough to have a habit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
-from asyncdsm.agent.queries.change_rules import FEWEST_REPORTS, QUIET_FACTOR, QUIET_SECONDS
+from asyncdsm.agent.queries.change_rules import FEWEST_REPORTS, find_patience
 from asyncdsm.agent.queries.current_state import MINUTES_BEFORE, SECONDS_BEFORE, range_of_changes
 from asyncdsm.agent.queries.kafka_clusters import clusters_of, queue_of, split_tags
 from asyncdsm.agent.queries.recent_slots import RecentSlots, SlotsOfEdges
@@ -177,5 +176,4 @@ def _patience(minutes: Sequence[int]) -> int:
     """Return for how long readers that read in these minutes may pause, in seconds."""
     if len(minutes) < FEWEST_REPORTS:
         return SECONDS_BEFORE
-    longest = max(later - earlier for earlier, later in pairwise(minutes)) - MINUTE
-    return max(QUIET_SECONDS, QUIET_FACTOR * longest)
+    return find_patience(minutes, MINUTE)
