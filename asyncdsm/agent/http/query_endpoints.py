@@ -147,8 +147,9 @@ class QueryEndpoints:
         parameters = _parameters(request)
         time_range = read_time_range(self._store, parameters)
         first, last = (required_parameter(parameters, name) for name in ("first", "last"))
-        question = "latency", time_range, first, last
-        return await self._answer(request, question, lambda: latency_between(self._store, first, last, time_range))
+        env = parameters.get("env")
+        question = "latency", time_range, first, last, env
+        return await self._answer(request, question, lambda: latency_between(self._store, first, last, time_range, env))
 
     async def answer_downstream(self, request: Request) -> Response:
         """Answer with what messages reach from a service or a queue, and what they come from. Raises ApiError."""
