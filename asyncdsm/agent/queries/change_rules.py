@@ -36,7 +36,7 @@ QUIET_FACTOR = 3
 FEWEST_REPORTS = 3
 """A service that reported in fewer slots has no habit yet."""
 FEWEST_PAUSES = 10
-"""Between so many slots, the longest silence is no habit, but may have been a failure: it counts if it came twice."""
+"""Of this many pauses or more, the longest one may have been a failure: it counts only if it came twice."""
 GRACE_SECONDS = 600
 """For how long after the first report of all everything is seen for the first time, and nothing is new."""
 
