@@ -243,6 +243,22 @@ async def test_node_is_named_by_id_name_kind_or_label(client: Client, store: SQL
     assert problem.count(" is ") == 2
 
 
+async def test_names_mean_what_is_in_the_environment_that_is_given(client: Client, store: SQLiteStore) -> None:
+    for env, queue, seconds in (("dev", "orders.dev", 1.0), ("prod", "orders", 2.0)):
+        steps = [Step("shop", "out", queue, env=env), Step("billing", "in", queue, env=env)]
+        travel(store, steps, [[0.0, seconds]])
+    assert (await refusal(client, first="shop", last="billing"))[:2] == (400, "first")
+    for env, seconds in (("dev", 1.0), ("prod", 2.0)):
+        answer = (await client.get("/api/latency", params={"first": "shop", "last": "billing", "env": env})).json()
+        assert (answer["first"]["where"], answer["last"]["where"], answer["count"]) == (env, env, 1)
+        assert answer["latency"]["p50"] == pytest.approx(seconds, rel=BIN_ERROR)
+    assert await refusal(client, first="orders", last="billing", env="dev") == (
+        404,
+        "first",
+        "first must name a service or a queue of the time range in the environment 'dev', got 'orders'",
+    )
+
+
 async def test_missing_and_unknown_nodes_are_rejected(client: Client, store: SQLiteStore) -> None:
     travel(store, SHOP[:2], [[0.0, 1.0]])
     assert (await refusal(client, first="shop"))[:2] == (400, "last")

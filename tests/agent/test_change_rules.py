@@ -85,7 +85,9 @@ MINUTES = [60 * minute for minute in range(60)]
         ([0, 60, 120], 3600, 180),
         ([0, 600, 1200, 1800], 2_800, None),  # every ten minutes: nine minutes are its usual silence
         ([0, 600, 1200, 1800], 3_480, 1_860),
-        ([*MINUTES[:20], *MINUTES[40:]], 5_000, None),  # it was silent for longer before
+        ([*MINUTES[:10], *MINUTES[30:40], *MINUTES[55:]], 5_000, None),  # it was silent for longer before, twice
+        ([*MINUTES[:20], *MINUTES[40:]], 5_000, 3_600),  # once: it had failed
+        ([*MINUTES[:20], *MINUTES[40:]], 3_650, None),
     ],
 )
 def test_service_is_quiet_if_it_is_silent_for_longer_than_before(

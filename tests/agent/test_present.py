@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from asyncdsm.agent.alerts.watcher import AlertWatcher
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries import recent_slots
 from asyncdsm.agent.queries.changes import list_changes
@@ -85,6 +87,19 @@ def test_past_slowness_is_gone_after_two_buckets(hop: Hop) -> None:
     assert (present.level, present.label, present.state) == (1, "4.98 ms", "faster")
     assert present.since == START + 500
     assert present.before == pytest.approx(30, rel=0.01)
+
+
+@pytest.mark.parametrize("slow", [SLOW, [*FAST, *[30.0] * 6]], ids=["median", "tail"])
+def test_alert_ends_when_no_message_of_the_last_minute_was_slow(hop: Hop, tmp_path: Path, slow: list[float]) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text("[[rule]]\nname = 'orders wait'\nwhen = 'time in queue'\nabove = '10 s'\n")
+    watcher, states = AlertWatcher(hop.store, rules), list[str]()
+    hop.passed(*[FAST] * 40, *[slow] * 4)
+    for _ in range(7):
+        watcher._evaluate()
+        states.append(watcher.answer.rules[0].state)
+        hop.passed(FAST)
+    assert states == [*["firing"] * 6, "ok"]  # a bucket of ten seconds after the other
 
 
 def test_hop_that_is_back_to_normal_is_not_faster(hop: Hop) -> None:

@@ -477,6 +477,24 @@ def test_pattern_that_matches_nothing_is_unknown() -> None:
         assert (answer.state, answer.problem) == ("unknown", "nothing on the map matches it")
 
 
+@pytest.mark.parametrize(
+    ("rule", "problem"),
+    [
+        (Rule("r", "time in queue"), "no message has passed mails → mailing in the last minute"),
+        (Rule("r", "time in service"), "no time in service is measured at shop → orders"),
+        (Rule("r", "end to end"), "no time from end to end is measured at mails → mailing and 1 more hop"),
+        (Rule("r", "end to end", where=(("service", "billing"),)), "nothing on the map matches it"),
+    ],
+)
+def test_rule_without_a_value_says_what_there_is_of_it_on_the_map(rule: Rule, problem: str) -> None:
+    begin = hop("shop", "out", "orders")  # where pathways begin
+    tracks = RuleTracks(rule)
+    assert summarize_rules([tracks], None).rules[0].problem == "it has not been evaluated yet"
+    assert tracks.evaluate(view(IDLE, begin), NOW) == []
+    (answer,) = summarize_rules([tracks], NOW).rules
+    assert (answer.state, answer.problem) == ("unknown", problem)
+
+
 def test_rule_has_the_state_of_its_worst_place() -> None:
     tracks = RuleTracks(Rule("late", "lag", above=60.0, severity="critical"))
     tracks.evaluate(view(lags=[lag("a", 1, 0.0), lag("b", 1, 95.0), lag("c", 1, None), lag("d", 1, 70.0)]), NOW)

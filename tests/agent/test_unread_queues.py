@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from asyncdsm.agent.alerts.readings import read_values
 from asyncdsm.agent.alerts.rules import Rule
 from asyncdsm.agent.alerts.view import View
-from asyncdsm.agent.queries.topology import topology
+from asyncdsm.agent.alerts.watcher import AlertWatcher
+from asyncdsm.agent.queries.left_queues import add_left_queues
+from asyncdsm.agent.queries.time_ranges import last_minutes
+from asyncdsm.agent.queries.topology import topology, topology_of
+from asyncdsm.agent.store.resolutions import TimeRange
 from asyncdsm.map.text import list_warnings
+from asyncdsm.map.topology import Topology
 from tests.agent.maps import MapStore
 from tests.agent.payloads import NOW
 
@@ -187,6 +194,102 @@ def test_queue_is_not_unread_if_nothing_is_written_to_it_any_more() -> None:
 
 def test_reader_that_had_no_habit_yet_is_waited_for_longer() -> None:
     assert Stopped(140, length=200).unread_since() is None
+
+
+class Left:
+    """A queue `dead` that was written to for a minute, ending 1,800 seconds before now, beside one that is read."""
+
+    def __init__(self) -> None:
+        self.now: float = NOW - 1_860
+        self.fill = MapStore(now=lambda: self.now)
+        self.began = 0.0
+        while self.now < NOW - 1_800:
+            self.fill.passed("mailing", "out", "dead", parent=0, env="prod")
+            self.began = self.began or (self.now - 5) // 10 * 10
+            self.pass_time(10)
+        self.pass_time(1_800)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let some time pass, in which `mails` is written and read."""
+        end = self.now + seconds
+        while self.now < end:
+            self.now = min(end, self.now + 60)
+            self.fill.passed("shop", "out", "mails", parent=0, env="prod")
+            self.fill.passed("mailing", "in", "mails", group="g", env="prod")
+            self.fill.store.flush()
+
+    def shown(self, minutes: int = 10) -> Topology:
+        """Return the map of now; with a slow machine, one call after the other reads the hour before."""
+        for _ in range(3):
+            topology(self.fill.store, minutes)
+        time_range = last_minutes(self.fill.store, minutes)
+        return add_left_queues(topology_of(self.fill.store, time_range), self.fill.store, time_range)
+
+    def unread(self, minutes: int = 10) -> dict[str, float | None]:
+        """Return since when queues are unread."""
+        return {queue.name: queue.unread_since for queue in self.shown(minutes).queues if queue.unread}
+
+
+@pytest.mark.parametrize("minutes", [10, 60])
+def test_queue_that_nobody_reads_stays_named_without_messages_until_it_is_read(minutes: int) -> None:
+    left = Left()
+    assert left.unread(minutes) == {"dead": left.began}
+    (warning,) = list_warnings(left.shown(minutes))
+    assert warning.startswith("dead (kafka): messages come in, but no service was seen reading them, since ")
+    left.fill.passed("mailing", "in", "dead", group="g", parent=0, env="prod")
+    assert left.unread(minutes) == {}
+    left.pass_time(1_200)
+    assert left.unread(minutes) == {}
+
+
+def test_queue_that_was_left_for_hours_stays_named() -> None:
+    left = Left()
+    left.pass_time(7_200)
+    assert list(left.unread()) == ["dead"]
+    assert "for an hour or longer" in list_warnings(left.shown())[0]
+    hop = next(edge for edge in left.shown().edges if edge.queue == "dead")
+    assert (hop.service, hop.count, hop.present.state) == ("mailing", 0, "idle")
+
+
+def test_queue_whose_reader_stopped_stays_named_for_an_hour() -> None:
+    stopped = Stopped(600, length=900, written_until=300)
+    names = [queue.name for queue in topology(stopped.fill.store, 10).queues]
+    assert names == ["mails"]
+    stopped.now += 900
+    stopped.fill.store.flush()
+    time_range = last_minutes(stopped.fill.store, 10)
+    shown = add_left_queues(topology_of(stopped.fill.store, time_range), stopped.fill.store, time_range)
+    (queue,) = shown.queues
+    assert queue.unread_since == pytest.approx(NOW - 600, abs=20)
+
+
+def test_rule_about_unread_queues_goes_on_without_messages(tmp_path: Path) -> None:
+    left = Left()
+    path = tmp_path / "rules.toml"
+    path.write_text("[[rule]]\nname = 'dead letters lie there'\nwhen = 'unread'\nqueue = 'dead'\nfor = '1 min'\n")
+    watcher = AlertWatcher(left.fill.store, path)
+    left.pass_time(600)
+    watcher._evaluate()
+    assert watcher.answer.rules[0].state == "firing"
+
+
+def test_queue_that_came_later_is_not_left_in_the_past() -> None:
+    left = Left()
+    time_range = TimeRange(NOW - 700, NOW - 100)
+    shown = topology_of(left.fill.store, time_range)
+    assert add_left_queues(shown, left.fill.store, time_range) is shown
+
+
+def test_queue_is_unread_since_the_ten_seconds_of_its_first_message() -> None:
+    now = float(NOW // 60 * 60 - 600 + 55)
+    fill = MapStore(now=lambda: now)
+    first = now - 5
+    while now < NOW:
+        fill.passed("shop", "out", "audit", parent=0)
+        fill.store.flush()
+        now += 10
+    (queue,) = topology(fill.store, 30).queues
+    assert queue.unread_since == first // 10 * 10
 
 
 def test_rule_about_unread_queues_tells_for_how_long() -> None:

@@ -8,6 +8,7 @@ import pytest
 from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries import version_numbers
 from asyncdsm.agent.queries.parameters import ApiError
+from asyncdsm.agent.queries.service_changes import find_versions
 from asyncdsm.agent.queries.version_answers import VersionNumbers
 from asyncdsm.agent.queries.version_numbers import compare_versions, find_service
 from asyncdsm.agent.queries.version_spans import RowCodes, VersionSpan, list_spans
@@ -103,6 +104,19 @@ def test_numbers_of_two_versions_are_side_by_side(open_store: OpenStore) -> None
         for name in ("time in queue", "time in service", "end to end")
         for quantile in ("p50", "p99")
     ]
+
+
+def test_rollback_is_a_time_of_its_own_and_a_change(open_store: OpenStore) -> None:
+    fleet = Fleet(open_store)
+    fleet.run("1.0", 0, 300, 0.1)
+    fleet.run("1.1", 300, 570, 0.4)
+    before = fleet.times()
+    fleet.run("1.0", 570, 900, 0.1)
+    assert fleet.times() == [*before, ("1.0", 570, 900, 330)]
+    assert [each.compared_with for each in fleet.versions()] == [None, "1.0", "1.1"]
+    changes = find_versions(fleet.store, TimeRange(BEGIN, BEGIN + 900))
+    listed = [(change.before, change.now, change.since - BEGIN) for change in changes]
+    assert listed == [("1.0", "1.1", 300), ("1.1", "1.0", 570)]
 
 
 @IN_MEMORY

@@ -13,7 +13,14 @@ from asyncdsm.agent.intake.payload import read_report
 from asyncdsm.agent.queries.topology import topology, topology_of
 from asyncdsm.agent.store.resolutions import TimeRange
 from asyncdsm.agent.store.sqlite.store import SQLiteStore
-from asyncdsm.agent.store.versions import LONGEST_VERSION, MOST_VERSIONS, VersionRun, record_version, version_at
+from asyncdsm.agent.store.versions import (
+    LONGEST_VERSION,
+    MOST_VERSIONS,
+    VersionHistory,
+    VersionRun,
+    add_run,
+    version_at,
+)
 from tests.agent.payloads import NOW, SECOND_NS, bucket, payload, point
 from tests.agent.stores import KEPT_KINDS, AnyStore, OpenStore
 
@@ -23,7 +30,7 @@ KEY = "foreign", ""
 def runs_of(*reports: tuple[str, float]) -> tuple[VersionRun, ...]:
     runs: tuple[VersionRun, ...] = ()
     for version, moment in reports:
-        runs = record_version(runs, version, moment)
+        runs = add_run(runs, VersionRun(version, moment, moment))
     return runs
 
 
@@ -34,6 +41,9 @@ def runs_of(*reports: tuple[str, float]) -> tuple[VersionRun, ...]:
         ([("1", 0), ("2", 10), ("2", 20)], [("1", 0), ("2", 10)]),
         ([("1", 0), ("2", 10), ("1", 20), ("2", 30), ("1", 40)], [("1", 0), ("2", 10)]),  # side by side, in a rollout
         ([("1", 0), ("2", 10), ("2", 900), ("1", 910)], [("1", 0), ("2", 10), ("1", 910)]),  # a rollback
+        ([("1", 0), ("2", 20), ("2", 40), ("1", 50)], [("1", 0), ("2", 20), ("1", 50)]),  # a quick rollback
+        ([("1", 0), ("2", 10), ("1", 20), ("2", 50), ("1", 60)], [("1", 0), ("2", 10), ("1", 60)]),  # after a rollout
+        ([("1", 0), ("2", 10), ("1", 20), ("1", 900)], [("1", 0), ("2", 10)]),  # a trial of 2 has ended
         ([("1", 0), ("1", 90_000)], [("1", 0)]),  # silent for a day, and the same version
         ([("2", 2_000), ("1", 100)], [("1", 100), ("2", 2_000)]),  # a payload that comes late
     ],
@@ -42,6 +52,25 @@ def test_version_begins_when_it_is_reported_first(
     reports: list[tuple[str, float]], begun: list[tuple[str, float]]
 ) -> None:
     assert [run[:2] for run in runs_of(*reports)] == begun
+
+
+def test_versions_that_are_seldom_reported_side_by_side_do_not_begin_with_each_report() -> None:
+    reports = [(str(number % 2), 40.0 * number) for number in range(500)]
+    assert len(runs_of(*reports)) <= 6
+
+
+def test_report_of_a_long_time_is_one_time() -> None:
+    """The instance of the old version could not reach the agent for a while, that of the new one could."""
+    runs = add_run(runs_of(("1", 0), ("2", 10), ("2", 300)), VersionRun("1", 10, 290))
+    assert runs == (VersionRun("1", 0, 290), VersionRun("2", 10, 300))
+
+
+def test_versions_of_several_agents_are_combined() -> None:
+    history = VersionHistory[str]()
+    runs = VersionRun("1", 0, 300), VersionRun("2", 290, 600), VersionRun("1", 620, 900)
+    history.restore(("billing", run) for run in runs)
+    history.combine("billing", [*runs, VersionRun("1", 100, 310), VersionRun("1", 700, 990)])
+    assert history.copy_all()["billing"] == (VersionRun("1", 0, 310), runs[1], VersionRun("1", 620, 990))
 
 
 def test_only_the_last_versions_are_kept() -> None:

@@ -94,6 +94,15 @@ async def test_link_with_a_past_range_shows_the_past(browser: Browser, changed: 
         await expect(page.get_by_label("Time range")).to_be_focused()
 
 
+async def test_legend_covers_no_node_of_the_past_on_a_phone(
+    browser: Browser, changed: RunningAgent, begin: int
+) -> None:
+    past = f"view=map&from={begin + 20 * MINUTE}&to={begin + 30 * MINUTE}"
+    async with open_page(browser, f"{changed.url}/#{past}", viewport=PHONE) as page:
+        await expect(node_button(page, "service", "shipping")).to_be_visible()
+        await expect(page.locator("#scale")).to_be_hidden()
+
+
 async def test_slider_looks_back_and_returns_to_now(browser: Browser, changed: RunningAgent) -> None:
     async with open_page(browser, changed.url) as page:
         await expect(node_button(page, "service", "billing")).to_be_visible()

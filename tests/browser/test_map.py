@@ -122,6 +122,7 @@ async def test_names_of_a_large_map_can_be_read_on_a_phone(browser: Browser, age
     async with open_page(browser, f"{agent.url}/#view=map", viewport=PHONE, color_scheme="dark") as page:
         await expect(node_button(page, "service", "s4").locator(".name")).to_be_in_viewport()
         assert min(height for _, height in await page.evaluate(FITS)) >= 10
+        await expect(page.locator(".canvas")).to_have_attribute("data-beyond", re.compile("left|right"))
 
 
 LABELS = """() => {

@@ -51,3 +51,13 @@ test("a lag line has messages or seconds, and a gap where the age is unknown", (
     [10, 30],
   ]);
 });
+
+test("a lag line of a service that reads several topics has the topic in its name", () => {
+  const lags = ["orders", "orders.retry"].map((topic) => {
+    return { group: "payment", topic, partition: "0", cluster_id: null, points: [] };
+  });
+  assert.deepEqual(
+    lagLines(lags, "behind").map((line) => line.name),
+    ["payment orders 0", "payment orders.retry 0"],
+  );
+});

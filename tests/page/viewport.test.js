@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fitMap, fitReadable, formatTransform, revealPoint, zoomAt } from "../../asyncdsm/agent/page/viewport.js";
+import {
+  fitMap,
+  fitReadable,
+  formatTransform,
+  listSidesBeyond,
+  revealPoint,
+  zoomAt,
+} from "../../asyncdsm/agent/page/viewport.js";
 
 const SCREEN = { width: 1000, height: 544 };
 
@@ -63,4 +70,13 @@ test("a point outside the screen, or too small, is moved to the middle", () => {
 
 test("a transform has as many digits as a screen can show", () => {
   assert.equal(formatTransform({ x: 1.23456, y: -2, scale: 1 / 3 }), "translate(1.2 -2.0) scale(0.3333)");
+});
+
+test("a map that is wider than the screen goes on at one side or both", () => {
+  const map = { width: 1000, height: 100 };
+  const screen = { width: 400, height: 400 };
+  assert.deepEqual(listSidesBeyond(map, screen, { x: 20, y: 0, scale: 0.3 }), []);
+  assert.deepEqual(listSidesBeyond(map, screen, { x: 20, y: 0, scale: 0.5 }), ["right"]);
+  assert.deepEqual(listSidesBeyond(map, screen, { x: -50, y: 0, scale: 0.5 }), ["left", "right"]);
+  assert.deepEqual(listSidesBeyond(map, screen, { x: -300, y: 0, scale: 0.5 }), ["left"]);
 });

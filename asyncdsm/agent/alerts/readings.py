@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from asyncdsm._internal.log import pluralize
 from asyncdsm.agent.alerts.delivery_readings import read_deliveries, read_unread
 from asyncdsm.agent.alerts.rules import Rule
 from asyncdsm.agent.alerts.view import Reading, Silence, View, edges_of, is_at, name_hop, name_of
@@ -40,6 +41,18 @@ def missing_place(rule: Rule, view: View) -> list[Reading]:
     name = plain_text(where.get("queue") or where.get("service", ""), LONGEST)
     waited = view.silence_since(view.watched_since)
     return [Reading((), name, waited if waited >= rule.for_seconds else None, at_least=True)]
+
+
+def explain_nothing(rule: Rule, view: View) -> str:
+    """Return why a rule finds no value anywhere: what it is about is not on the map, or nothing is measured there."""
+    edges = list(_edges_with_latency(rule, view)) if rule.kind.has_quantile else []
+    if not edges:
+        return "nothing on the map matches it"
+    first, more = name_hop(edges[0], view), f" and {pluralize(len(edges) - 1, 'more hop')}" if len(edges) > 1 else ""
+    if view.span == "present" and all(edge.present.state == "idle" for edge in edges):
+        return f"no message has passed {first}{more} in the last minute"
+    what = "time from end to end" if rule.when == "end to end" else rule.when
+    return f"no {what} is measured at {first}{more}"
 
 
 def _by_value(reading: Reading) -> tuple[bool, float, tuple[str, ...]]:
@@ -86,15 +99,17 @@ def _sum_lag(rule: Rule, partitions: list[PartitionLag]) -> float | None:
 
 
 def _read_latency(rule: Rule, view: View) -> Iterator[Reading]:
-    directions = {"time in queue": {"in"}, "time in service": {"out"}}.get(rule.when, {"in", "out"})
-    for edge in edges_of(rule, view):
-        if edge.direction not in directions:
-            continue
+    for edge in _edges_with_latency(rule, view):
         traffic = edge.present if view.span == "present" else edge
         latency = traffic.pathway_latency if rule.when == "end to end" else traffic.edge_latency
         value: float | None = getattr(latency, rule.quantile)
         if value is not None:
             yield Reading((edge.id,), name_hop(edge, view), value, edges=(edge.id,))
+
+
+def _edges_with_latency(rule: Rule, view: View) -> Iterator[Edge]:
+    directions = {"time in queue": {"in"}, "time in service": {"out"}}.get(rule.when, {"in", "out"})
+    return (edge for edge in edges_of(rule, view) if edge.direction in directions)
 
 
 def _read_quiet(rule: Rule, view: View) -> Iterator[Reading]:

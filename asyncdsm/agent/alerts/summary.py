@@ -29,7 +29,7 @@ def _summarize_rule(tracks: RuleTracks) -> AlertRule:
         unit=rule.unit,
         state=state,
         since=min((place.since for place in places if place.state == state), default=None),
-        problem=_explain_unknown(rule, places[0] if places else None) if state == "unknown" else "",
+        problem=_explain_unknown(rule, places[0] if places else None, tracks.problem) if state == "unknown" else "",
         firing=sum(place.state == "firing" for place in places),
         alerts=[_summarize_place(rule, place) for place in broken[:MOST_ALERTS]],
         more=max(0, len(broken) - MOST_ALERTS),
@@ -59,9 +59,9 @@ def describe_place(rule: Rule, track: Track) -> str:
     return f"{place}: {describe_value(rule, value)}"
 
 
-def _explain_unknown(rule: Rule, track: Track | None) -> str:
+def _explain_unknown(rule: Rule, track: Track | None, problem: str) -> str:
     if track is None:
-        return "nothing on the map matches it"
+        return problem
     if not track.reading.key:
         return f"{track.reading.place} has not been seen yet"
     return f"{track.reading.place}: {rule.kind.unknown} is not known"

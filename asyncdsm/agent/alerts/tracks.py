@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
-from asyncdsm.agent.alerts.readings import MOST_PLACES, missing_place, read_values
+from asyncdsm.agent.alerts.readings import MOST_PLACES, explain_nothing, missing_place, read_values
 from asyncdsm.agent.alerts.rules import Rule
 from asyncdsm.agent.alerts.view import Reading, View
 
@@ -55,6 +55,8 @@ class RuleTracks:
         """Watch a rule, which was changed if it has `replaced` another one: then alerts go on where it is broken."""
         self.rule: Rule = rule
         self.tracks: dict[Key, Track] = {}
+        self.problem: str = "it has not been evaluated yet"
+        """Why there is no place, if there is none."""
         self._settled_at: float | None = None
         # One that was never advanced has nothing but what it was to take over itself.
         self._replaced: RuleTracks | None = (replaced._replaced or replaced) if replaced else None
@@ -62,6 +64,7 @@ class RuleTracks:
     def evaluate(self, view: View, now: float) -> list[Event]:
         """Look at the map at a moment in seconds since the epoch; return which alerts begin and end."""
         readings = read_values(self.rule, view)
+        self.problem = "" if readings else explain_nothing(self.rule, view)
         if not readings and not any(self.tracks):  # nothing that is, or was, on the map
             readings = missing_place(self.rule, view)
         return self.advance(readings, now)

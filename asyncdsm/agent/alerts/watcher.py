@@ -8,6 +8,7 @@ from time import monotonic
 
 import anyio
 from anyio import to_thread
+from msgspec.structs import replace
 
 from asyncdsm._internal.log import info, pluralize, warn, warn_each_minute
 from asyncdsm.agent.alerts.messages import write_message
@@ -20,6 +21,7 @@ from asyncdsm.agent.alerts.view import View
 from asyncdsm.agent.alerts.webhooks import Webhooks
 from asyncdsm.agent.queries.answers import AlertCounts, Alerts
 from asyncdsm.agent.queries.history_reader import HistoryReader
+from asyncdsm.agent.queries.left_queues import add_left_queues
 from asyncdsm.agent.queries.quiet_services import mark_quiet_services
 from asyncdsm.agent.queries.time_ranges import last_minutes
 from asyncdsm.agent.queries.topology import topology_of
@@ -125,9 +127,16 @@ class AlertWatcher:
         return messages
 
     def _topology(self) -> Topology:
-        """Return the topology, for rules about silence with the services that are quiet, as the page has them."""
+        """Return the topology, for rules about silence with the services that are quiet, as the page has them.
+
+        Its latencies are those of the last minute, also of a hop that changed within it: a page shows at once that the
+        trouble is over, but an alert must not end before its last message is a minute old.
+        """
         time_range = last_minutes(self._store, self._minutes())
-        topology = topology_of(self._store, time_range, pathway_latencies=False)
+        topology = topology_of(self._store, time_range, pathway_latencies=False, whole_minute=True)
+        if any(tracks.rule.when == "unread" for tracks in self._watched):
+            # Only the queues: of a hop that left the map, rules about silence remember how long nothing has passed it.
+            topology = replace(topology, queues=add_left_queues(topology, self._store, time_range).queues)
         is_about_silence = any(tracks.rule.kind.is_remembered for tracks in self._watched)
         return mark_quiet_services(topology, self._histories, time_range) if is_about_silence else topology
 

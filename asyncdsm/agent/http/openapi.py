@@ -205,6 +205,7 @@ PATHS: dict[str, Schema] = {
         _ref(LatencyBetween),
         _parameter("first", _NAME, f"Where the time begins: {_NODE}", required=True),
         _parameter("last", _NAME, "Where it ends, given in the same form.", required=True),
+        _parameter("env", TEXT, "The environment of both: of services, or of services at the queue; all by default."),
         *_TIME_RANGE,
         refusals=(400, 404),
     ),

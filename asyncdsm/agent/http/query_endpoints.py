@@ -19,6 +19,7 @@ from asyncdsm.agent.queries.downstream import IsNode, downstream_of, queue_node,
 from asyncdsm.agent.queries.drawn_map import draw_range
 from asyncdsm.agent.queries.history_reader import HistoryReader
 from asyncdsm.agent.queries.lag_over_time import lag_over_time
+from asyncdsm.agent.queries.left_queues import add_left_queues
 from asyncdsm.agent.queries.node_graph import build_node_graph, list_graph_fields
 from asyncdsm.agent.queries.parameters import (
     ApiError,
@@ -71,7 +72,8 @@ class QueryEndpoints:
         time_range = read_time_range(self._store, _parameters(request))
 
         def answer() -> Topology:
-            return mark_quiet_services(topology_of(self._store, time_range), self._histories, time_range)
+            topology = add_left_queues(topology_of(self._store, time_range), self._store, time_range)
+            return mark_quiet_services(topology, self._histories, time_range)
 
         return await self._answer(request, ("topology", time_range), answer)
 
@@ -145,8 +147,9 @@ class QueryEndpoints:
         parameters = _parameters(request)
         time_range = read_time_range(self._store, parameters)
         first, last = (required_parameter(parameters, name) for name in ("first", "last"))
-        question = "latency", time_range, first, last
-        return await self._answer(request, question, lambda: latency_between(self._store, first, last, time_range))
+        env = parameters.get("env")
+        question = "latency", time_range, first, last, env
+        return await self._answer(request, question, lambda: latency_between(self._store, first, last, time_range, env))
 
     async def answer_downstream(self, request: Request) -> Response:
         """Answer with what messages reach from a service or a queue, and what they come from. Raises ApiError."""

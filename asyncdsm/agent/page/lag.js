@@ -74,8 +74,9 @@ export function createLagCharts(lags, { from, to }, markers) {
  * @param {"behind" | "seconds"} figure
  */
 export function lagLines(lags, figure) {
+  const hasTopics = new Set(lags.map((lag) => lag.topic)).size > 1;
   return lags.map((lag, index) => ({
-    name: `${cleanName(lag.group)} ${cleanName(lag.partition)}`,
+    name: [lag.group, ...(hasTopics ? [lag.topic] : []), lag.partition].map((each) => cleanName(each)).join(" "),
     shade: index % SHADES,
     points: lag.points.map((point) => /** @type {[number, number | null]} */ ([point.start, point[figure]])),
   }));

@@ -1,6 +1,6 @@
 // Moving and zooming the map: by dragging, wheel, pinch and buttons.
 
-import { fitMap, fitReadable, formatTransform, revealPoint, zoomAt } from "./viewport.js";
+import { fitMap, fitReadable, formatTransform, listSidesBeyond, revealPoint, zoomAt } from "./viewport.js";
 
 /** @import { MapSize, Point, Screen, Viewport } from "./viewport.js" */
 
@@ -186,6 +186,8 @@ export class View {
       this.frame = undefined;
       this.handleScale(this.viewport.scale);
       this.content.setAttribute("transform", formatTransform(this.viewport));
+      const beyond = listSidesBeyond(this.map, this.screen, this.viewport).join(" ");
+      this.drawing.parentElement?.setAttribute("data-beyond", beyond);
     });
   }
 }

@@ -106,6 +106,16 @@ export function revealPoint(viewport, point, screen) {
   return { x: screen.width / 2 - point.x * scale, y: screen.height / 2 - point.y * scale, scale };
 }
 
+/**
+ * Return at which sides of the screen the map goes on.
+ * @param {Size} map
+ * @param {Size} screen
+ * @param {Viewport} viewport
+ */
+export function listSidesBeyond(map, screen, { x, scale }) {
+  return [...(x < 0 ? ["left"] : []), ...(x + map.width * scale > screen.width ? ["right"] : [])];
+}
+
 /** @param {Viewport} viewport */
 export function formatTransform({ x, y, scale }) {
   return `translate(${x.toFixed(1)} ${y.toFixed(1)}) scale(${scale.toFixed(4)})`;

@@ -40,14 +40,17 @@ MOST_ADDED_HOPS = 1_000
 """How many hops are added to others: a millisecond or two each."""
 
 
-def latency_between(store: Store, first: str, last: str, time_range: TimeRange) -> LatencyBetween:
+def latency_between(
+    store: Store, first: str, last: str, time_range: TimeRange, env: str | None = None
+) -> LatencyBetween:
     """Return how long messages take from one node to another one, each given by an id or a name (`find_nodes`).
 
-    Raises ApiError: 404 for an unknown node, 400 for an ambiguous name.
+    Of an environment, only its services count, and the queues at which there is any of them. Raises ApiError:
+    404 for an unknown node, 400 for an ambiguous name.
     """
     keys, histograms = points_of(store, time_range)
     graph = PathwayGraph(keys)
-    start, end = _find_node(graph, "first", first), _find_node(graph, "last", last)
+    start, end = _find_node(graph, "first", first, env), _find_node(graph, "last", last, env)
     by_group = GroupQuantiles.of_points(keys, histograms)
     found = sorted(find_connections(graph, start, end), key=lambda each: -by_group.counts[each.points[-1]])
     summary = _Summary(graph, drop_starts(histograms, begins_of(keys)), by_group, list(_affordable(found)))
@@ -65,11 +68,17 @@ def _affordable(found: Sequence[Connection]) -> Iterator[Connection]:
         yield connection
 
 
-def _find_node(graph: PathwayGraph, parameter: str, name: str) -> Node:
+def _find_node(graph: PathwayGraph, parameter: str, name: str, env: str | None) -> Node:
     environments = single_environments(graph.uses)
-    found = find_nodes(graph.nodes, name, environments)
+    nodes = [
+        node
+        for node in graph.nodes
+        if env is None or (node.where == env if node.kind == "service" else (node, env) in graph.uses)
+    ]
+    found = find_nodes(nodes, name, environments)
     if not found:
-        problem = f"must name a service or a queue of the time range, got {shorten_name(name)}"
+        where = "" if env is None else f" in the environment {shorten_name(env)}"
+        problem = f"must name a service or a queue of the time range{where}, got {shorten_name(name)}"
         raise ApiError(404, parameter, f"{parameter} {problem}")
     if len(found) > 1:
         problem = (

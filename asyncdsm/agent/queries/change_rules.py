@@ -4,7 +4,7 @@
   `latency_changes`.
 - The *rate* fell or rose if it has differed for at least two slots in a row by a factor of two from nearly all slots
   before, and by more than chance explains. In which ten seconds it did is in `rate_begins`.
-- A service is *quiet* if it has reported nothing for a minute, and for three times its longest silence before.
+- A service is *quiet* if it has reported nothing for a minute, and for three times its longest usual silence before.
 - An edge is *new* if no message passed it before, although the agent had been running for a while.
 - A *version* changed if a service reports another one than before.
 """
@@ -35,6 +35,8 @@ QUIET_FACTOR = 3
 """How many times longer than before a silence must be."""
 FEWEST_REPORTS = 3
 """A service that reported in fewer slots has no habit yet."""
+FEWEST_PAUSES = 10
+"""Of this many pauses or more, the longest one may have been a failure: it counts only if it came twice."""
 GRACE_SECONDS = 600
 """For how long after the first report of all everything is seen for the first time, and nothing is new."""
 
@@ -110,10 +112,16 @@ def find_silence(starts: Sequence[int], width: int, settled_at: float) -> int | 
     """
     if len(starts) < FEWEST_REPORTS:
         return None
-    longest = max(later - earlier - width for earlier, later in pairwise(starts))
     since = starts[-1] + width
     silence = settled_at - since
-    return since if silence >= max(QUIET_SECONDS, QUIET_FACTOR * longest) else None
+    return since if silence >= find_patience(starts, width) else None
+
+
+def find_patience(starts: Sequence[int], width: int) -> int:
+    """Return for how many seconds one that reported in these slots, two at least, may be silent and is not quiet."""
+    pauses = sorted(later - earlier - width for earlier, later in pairwise(starts))
+    longest = pauses[-2] if len(pauses) >= FEWEST_PAUSES else pauses[-1]
+    return max(QUIET_SECONDS, QUIET_FACTOR * longest)
 
 
 def new_from(oldest: float) -> float:

@@ -51,16 +51,19 @@ class Window(NamedTuple):
     change: Change | None
 
 
-def current_states(store: Store, time_range: TimeRange) -> dict[EdgeKey, Present]:
+def current_states(store: Store, time_range: TimeRange, *, whole_minute: bool = False) -> dict[EdgeKey, Present]:
     """Return what each edge is like at the end of a time range.
 
-    Since when an edge is idle is told by the clock of the agent, and not earlier than the last message. Edges that
-    nothing passed for so long that it is not known any more are left out: they are `IDLE`.
+    With `whole_minute`, the numbers are those of a whole minute, also if the edge changed within it. Since when an edge
+    is idle is told by the clock of the agent, and not earlier than the last message. Edges that nothing passed for so
+    long that it is not known any more are left out: they are `IDLE`.
     """
     before, last = range_of_changes(store, time_range), last_start(store, time_range)
     settled = settled_until(time_range, store.now())
     delays = read_delays(store, settled)
     windows = _windows(store, before, settled, delays)
+    if whole_minute:
+        windows = {edge: each._replace(first=each.last - MINUTE + BUCKET_SECONDS) for edge, each in windows.items()}
     by_group = _quantiles_in_windows(store, TimeRange(last - 2 * MINUTE, time_range.last), windows)
     found = {edge: by_group[edge] for edge in windows if by_group[edge][0].counts[by_group[edge][1]]}
     idle = {edge: window.slots[-1].start for edge, window in windows.items() if edge not in found}

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 from asyncdsm.agent.queries.answers import DrawnMap, MapGroup, MapLabel, MapLink, MapNode
 from asyncdsm.agent.queries.history_reader import HistoryReader
+from asyncdsm.agent.queries.left_queues import add_left_queues
 from asyncdsm.agent.queries.quiet_services import add_quiet_services, read_quiet_services
 from asyncdsm.agent.store.resolutions import TimeRange
 from asyncdsm.agent.store.versions import ServiceKey
@@ -28,7 +29,8 @@ NOT_DRAWN = PlacedLabel(0.0, 0.0, "above", 0)
 def draw_range(
     topology: Topology, reader: HistoryReader, time_range: TimeRange, flow: FlowName, wanted: MapFilter
 ) -> DrawnMap:
-    """Return the map of the topology of a time range, with the services that are quiet at its end."""
+    """Return the map of the topology of a time range, with what is quiet or left unread at its end."""
+    topology = add_left_queues(topology, reader.store, time_range)
     quiet = read_quiet_services(reader, time_range)
     if quiet:
         topology = add_quiet_services(topology, reader.store, quiet, time_range)

@@ -4,17 +4,16 @@ A queue is unread if messages are written to it and none of them is seen being r
 reports to this agent consumes from the queue, or consumes elsewhere what was written to it, as from the queues behind
 an exchange. A program that is not measured is not seen.
 
-A reader that stopped is none any more: one that has read nothing for a minute, and for three times its longest break
-before, although messages were written; or for ten minutes, if it had not read for long enough to have a habit.
+A reader that stopped is none any more: one that has read nothing for a minute, and for three times its longest usual
+break before, although messages were written; or for ten minutes, if it had not read for long enough to have a habit.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
 from typing import NamedTuple
 
-from asyncdsm.agent.queries.change_rules import FEWEST_REPORTS, QUIET_FACTOR, QUIET_SECONDS
+from asyncdsm.agent.queries.change_rules import FEWEST_REPORTS, find_patience
 from asyncdsm.agent.queries.current_state import MINUTES_BEFORE, SECONDS_BEFORE, range_of_changes
 from asyncdsm.agent.queries.kafka_clusters import clusters_of, queue_of, split_tags
 from asyncdsm.agent.queries.recent_slots import RecentSlots, SlotsOfEdges
@@ -24,7 +23,7 @@ from asyncdsm.agent.store.registry import EdgeKey, PointKey
 from asyncdsm.agent.store.resolutions import BUCKET_SECONDS, TimeRange
 from asyncdsm.map.topology import Edge, Queue
 
-MINUTE = 60
+MINUTE, HOUR = 60, 3600
 READ_ELSEWHERE = frozenset({"http", "sns", "eventbridge"})
 """Types whose messages are never read under the name that they were sent to."""
 
@@ -44,7 +43,7 @@ def list_queues(store: Store, time_range: TimeRange, edges: Sequence[Edge], keys
 
     Since when a queue is unread does not depend on how long the range is, only on when it ends.
     """
-    found = _find_traffic({_key_of(edge): edge.cluster or "" for edge in edges}, keys)
+    found = find_traffic({_key_of(edge): edge.cluster or "" for edge in edges}, keys)
     busy = {_key_of(edge) for edge in edges if edge.present.state != "idle"}
     passed = {_key_of(edge) for edge in edges if edge.count > 0}
     suspects = {
@@ -52,7 +51,7 @@ def list_queues(store: Store, time_range: TimeRange, edges: Sequence[Edge], keys
         for name, each in found.items()
         if not passed.isdisjoint(each.writers) and busy.isdisjoint(each.readers)
     }
-    unread = _find_unread(store, time_range, _add_known(store, suspects)) if suspects else {}
+    unread = find_unread(store, time_range, _add_known(store, suspects)) if suspects else {}
     return [
         Queue(type=type_, name=name, cluster=cluster or None, unread=since is not None, unread_since=since)
         for type_, name, cluster in sorted(found)
@@ -72,14 +71,14 @@ def _add_known(store: Store, queues: Mapping[Name, Traffic]) -> dict[Name, Traff
     hashes = {key.hash for key in at_queues}
     carried_on = [key for key in points if key.parent in hashes and tags.isdisjoint(key.tags)]
     keys = [*at_queues, *carried_on]
-    known = _find_traffic(clusters_of(keys), keys, set(queues))
+    known = find_traffic(clusters_of(keys), keys, set(queues))
     return {
         name: Traffic(each.writers | known[name].writers, each.readers | known[name].readers)
         for name, each in queues.items()
     }
 
 
-def _find_traffic(
+def find_traffic(
     clusters: Mapping[EdgeKey, str], keys: Sequence[PointKey], names: Iterable[Name] = ()
 ) -> dict[Name, Traffic]:
     """Return who writes to each queue of edges, and of `names`, and who reads it.
@@ -126,25 +125,44 @@ def _read_consumers(keys: Sequence[PointKey]) -> dict[EdgeKey, set[EdgeKey]]:
     return fed
 
 
-def _find_unread(store: Store, time_range: TimeRange, queues: Mapping[Name, Traffic]) -> dict[Name, float]:
+def find_unread(store: Store, time_range: TimeRange, queues: Mapping[Name, Traffic]) -> dict[Name, float]:
     """Return since when queues are unread, of those that nobody reads at the end of a time range."""
     wanted = {edge for each in queues.values() for edges in each for edge in edges}
-    slots = RecentSlots.of(store).read_slots(range_of_changes(store, time_range), MINUTES_BEFORE, wanted)
+    reader = RecentSlots.of(store)
+    slots = reader.read_slots(range_of_changes(store, time_range), MINUTES_BEFORE, wanted)
     readers = {edge for each in queues.values() for edge in each.readers}
-    ends = RecentSlots.of(store).read_ends({edge: slots[edge][-1].start for edge in readers if edge in slots})
+    ends = reader.read_ends({edge: slots[edge][-1].start for edge in readers if edge in slots})
     settled_at = settled_until(time_range, store.now()) + BUCKET_SECONDS
-    found = {name: _unread_since(each, slots, ends, settled_at) for name, each in queues.items()}
-    return {name: max(since, float(settled_at - 3600)) for name, since in found.items() if since is not None}
+    earliest = settled_at - HOUR
+    never_read = {edge for each in queues.values() if not each.readers for edge in each.writers}
+    old = _written_before(store, never_read, earliest)
+    begins = reader.read_begins({edge: slots[edge][0].start for edge in never_read - old if edge in slots})
+    begins |= dict.fromkeys(old, earliest)
+    found = {name: _unread_since(each, slots, begins, ends, settled_at) for name, each in queues.items()}
+    return {name: float(max(since, earliest)) for name, since in found.items() if since is not None}
 
 
-def _unread_since(traffic: Traffic, slots: SlotsOfEdges, ends: Mapping[EdgeKey, int], settled_at: int) -> float | None:
+def _written_before(store: Store, edges: set[EdgeKey], moment: float) -> set[EdgeKey]:
+    """Return which of some edges are known to have written before a moment. Ages are not kept over a restart."""
+    first_new = store.point_ages.first_new_number(moment)
+    if not edges or moment < store.opened_at:
+        return set()
+    numbers = dict(store.points.keys).items()
+    return edges.intersection(key.edge for number, key in numbers if first_new is None or number < first_new)
+
+
+def _unread_since(
+    traffic: Traffic, slots: SlotsOfEdges, begins: Mapping[EdgeKey, int], ends: Mapping[EdgeKey, int], settled_at: int
+) -> int | None:
     """Return since when messages have been written and not been read; None if that is not for long enough."""
     written = sorted({slot.start for edge in traffic.writers for slot in slots.get(edge, ())})
     read = sorted({slot.start // MINUTE * MINUTE for edge in traffic.readers for slot in slots.get(edge, ())})
+    if not traffic.readers:
+        since = min((begins[edge] for edge in traffic.writers if edge in begins), default=settled_at - HOUR)
+        return since if settled_at - since >= MINUTE else None
     if not read:
-        since = written[0] if written else settled_at - SECONDS_BEFORE
         # If it was read before what is known, its readers may have a habit that is not known either.
-        return since if settled_at - since >= (SECONDS_BEFORE if traffic.readers else MINUTE) else None
+        return written[0] if written and settled_at - written[0] >= SECONDS_BEFORE else None
     end = max(ends[edge] for edge in traffic.readers if edge in ends)
     later = [start for start in written if start >= end]
     if not later:
@@ -158,5 +176,4 @@ def _patience(minutes: Sequence[int]) -> int:
     """Return for how long readers that read in these minutes may pause, in seconds."""
     if len(minutes) < FEWEST_REPORTS:
         return SECONDS_BEFORE
-    longest = max(later - earlier for earlier, later in pairwise(minutes)) - MINUTE
-    return max(QUIET_SECONDS, QUIET_FACTOR * longest)
+    return find_patience(minutes, MINUTE)

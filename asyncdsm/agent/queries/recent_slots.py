@@ -28,6 +28,8 @@ MOST_BUCKETS = 16
 """How many buckets of ten seconds are kept: those that are not rolled up yet."""
 
 SlotsOfEdges = dict[EdgeKey, list[Slot]]
+LimitsOfEdges = dict[EdgeKey, tuple[int, int]]
+"""When the first bucket of each edge began, and the last one ended."""
 KeptMinute = tuple[int, tuple[RollUpVersion, SlotsOfEdges]]
 
 
@@ -39,7 +41,7 @@ class RecentSlots:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._kept: dict[int, tuple[RollUpVersion, SlotsOfEdges]] = {}
-        self._kept_ends: dict[int, tuple[RollUpVersion | None, dict[EdgeKey, int]]] = {}
+        self._kept_limits: dict[int, tuple[RollUpVersion | None, LimitsOfEdges]] = {}
         self._buckets_before: dict[int, tuple[Hashable, SlotsOfEdges]] = {}
 
     @classmethod
@@ -69,29 +71,42 @@ class RecentSlots:
         A slot may be a whole minute, in which the last bucket is looked up, in as many minutes as can be read at once:
         of the others, the end of the minute is told, so that no end is too early.
         """
-        until, ends = monotonic() + READING_SECONDS, dict[int, dict[EdgeKey, int]]()
-        for start in sorted(set(last_starts.values()), reverse=True):
-            if start % MINUTE == 0 and (not ends or monotonic() < until):
-                ends[start] = self._ends_in_minute(start)
+        limits = self._read_limits(set(last_starts.values()))
         return {
-            edge: ends.get(start, {}).get(edge, start + (BUCKET_SECONDS if start % MINUTE else MINUTE))
+            edge: limits.get(start, {}).get(edge, (0, start + (BUCKET_SECONDS if start % MINUTE else MINUTE)))[1]
             for edge, start in last_starts.items()
         }
 
-    def _ends_in_minute(self, start: int) -> dict[EdgeKey, int]:
-        """Return the end of the last bucket of each edge in a minute, or of the minute where buckets are not kept."""
+    def read_begins(self, first_starts: Mapping[EdgeKey, int]) -> dict[EdgeKey, int]:
+        """Return when the first bucket began that has anything of each edge, given the start of its first slot.
+
+        Of a minute that cannot be read at once, its begin is told.
+        """
+        limits = self._read_limits(set(first_starts.values()))
+        return {edge: limits.get(start, {}).get(edge, (start, 0))[0] for edge, start in first_starts.items()}
+
+    def _read_limits(self, starts: Iterable[int]) -> dict[int, LimitsOfEdges]:
+        """Return the limits in slots that may be whole minutes, in the newest of them that can be read at once."""
+        until, limits = monotonic() + READING_SECONDS, dict[int, LimitsOfEdges]()
+        for start in sorted(starts, reverse=True):
+            if start % MINUTE == 0 and (not limits or monotonic() < until):
+                limits[start] = self._limits_in_minute(start)
+        return limits
+
+    def _limits_in_minute(self, start: int) -> LimitsOfEdges:
+        """Return the limits of each edge in a minute; those of the minute where buckets are not kept."""
         minute = TimeRange(start, start + MINUTE)
         version = self._store.roll_up_versions(minute, MINUTE).get(start)
-        kept = self._kept_ends.get(start)
+        kept = self._kept_limits.get(start)
         if kept is not None and kept[0] == version is not None:
             return kept[1]
         is_detailed = start >= self._store.now() - DETAIL_SECONDS + HOUR
-        ends = dict[EdgeKey, int]()
-        for begin, sums in self._store.sum_edges_by_start(minute, coarsest=BUCKET_SECONDS).items():
+        limits = LimitsOfEdges()
+        for begin, sums in sorted(self._store.sum_edges_by_start(minute, coarsest=BUCKET_SECONDS).items()):
             end = begin + BUCKET_SECONDS if is_detailed else start + MINUTE
-            ends |= dict.fromkeys(slots_of(begin, sums), end)
-        self._kept_ends = dict(sorted({**self._kept_ends, start: (version, ends)}.items())[-MOST_MINUTES:])
-        return ends
+            limits |= {edge: (limits.get(edge, (begin, end))[0], end) for edge in slots_of(begin, sums)}
+        self._kept_limits = dict(sorted({**self._kept_limits, start: (version, limits)}.items())[-MOST_MINUTES:])
+        return limits
 
     def _parts(self, time_range: TimeRange) -> Iterator[SlotsOfEdges]:
         first = -(int(time_range.first) // -MINUTE) * MINUTE

@@ -49,13 +49,15 @@ def topology(store: Store, minutes: int) -> Topology:
     return topology_of(store, last_minutes(store, minutes))
 
 
-def topology_of(store: Store, time_range: TimeRange, *, pathway_latencies: bool = True) -> Topology:
+def topology_of(
+    store: Store, time_range: TimeRange, *, pathway_latencies: bool = True, whole_minute: bool = False
+) -> Topology:
     """Return the topology of a time range. Without the latencies of pathways, it takes much less time."""
     traffic = EdgesAndPoints.of(store, store.sum_edges(time_range))
     keys = traffic.keys
     seconds = covered_seconds(store, time_range) if keys else 0.0
     lags = current_lags(store, time_range) if time_range.first < store.now() else NO_LAGS
-    states = current_states(store, time_range) if keys else {}
+    states = current_states(store, time_range, whole_minute=whole_minute) if keys else {}
     limits = AnswerLimits()
     facts = facts_of_edges(store, time_range)
     edges = _edges(traffic, seconds, lags.groups, states=states, facts=facts, limits=limits)

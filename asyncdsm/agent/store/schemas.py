@@ -45,9 +45,9 @@ class SchemaHistory(VersionHistory[EdgeKey]):
                 for number, subject in facts.schemas:
                     self.add_version(EdgeKey(report.service, report.env, facts.tags), f"{number} {subject}", moment)
 
-    def add_version(self, owner: EdgeKey, version: str, moment: float) -> None:
+    def add_version(self, owner: EdgeKey, version: str, moment: float, last: float | None = None) -> None:
         """Record that messages of an edge had a schema. Beyond the bound, the edge seen longest ago is forgotten."""
-        super().add_version(owner, version, moment)
+        super().add_version(owner, version, moment, last)
         self._keep_newest(owner)
 
     def combine(self, owner: EdgeKey, runs: Iterable[VersionRun]) -> None:

@@ -59,8 +59,8 @@ class ServiceFacts:
         known, newest = self.lookup(*key), _newest_start(report)
         negatives_at = received if report.negatives else known.negatives_at
         latest = max(known.latest_start, newest) if newest <= received else known.latest_start
-        for moment in (_begin_of(report, received), min(received, newest or received)):
-            self.versions.add_version(key, report.version, moment)
+        begin = _begin_of(report, received)
+        self.versions.add_version(key, report.version, begin, max(begin, min(received, newest or received)))
         facts = Facts(report.version, report.process_tags, report.lang, negatives_at, newest, latest)
         self._set(key, _follow_delay(facts, known, received), received)
 

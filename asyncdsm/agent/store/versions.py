@@ -1,4 +1,11 @@
-"""Which versions of a service reported, and since when: for markers on charts, and to say what changed."""
+"""Which versions of a service reported, and since when: for markers on charts, and to say what changed.
+
+Old and new instances report side by side for a while, so a version may be reported again and again. A version that is
+reported again after a newer one replaced it has begun anew: a rollback. It was replaced if it was silent for
+`RETURN_SECONDS`, three reports in a row, while the newer one reported. Two versions of which each is seldom reported
+look like that too: so each time that a version has returned, it must have been silent for four times as long to begin
+anew once more, but for no longer than `GAP_SECONDS`.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +20,9 @@ ServiceKey = tuple[str, str]
 Owner = TypeVar("Owner")
 
 GAP_SECONDS = 600
-"""A version that nobody reported for this long has ended; if it is reported again, it began anew (a rollback)."""
+"""A version that nobody reported for this long, while a newer one was reported, has ended."""
+RETURN_SECONDS, RETURN_FACTOR = 30, 4
+"""How long a version is silent, the first time that a newer one replaces it; and how many times longer each time."""
 MOST_VERSIONS = 20
 """How many versions of a service are kept: those that began last."""
 LONGEST_VERSION = 100
@@ -42,18 +51,21 @@ class VersionHistory(Generic[Owner]):
         for owner, run in runs:
             self._runs[owner] = (*self._runs.get(owner, ()), run)
 
-    def add_version(self, owner: Owner, version: str, moment: float) -> None:
-        """Record that a service reported a version. A service without a version has an empty one, which is ignored."""
+    def add_version(self, owner: Owner, version: str, moment: float, last: float | None = None) -> None:
+        """Record that a service reported a version at a moment, or from then to another one, `last`.
+
+        A service without a version has an empty one, which is ignored.
+        """
         if version:
-            self._runs[owner] = record_version(self._runs.get(owner, ()), version[: self._longest], moment)
+            run = VersionRun(version[: self._longest], moment, moment if last is None else last)
+            self._runs[owner] = add_run(self._runs.get(owner, ()), run)
             self._changed.add(owner)
 
     def combine(self, owner: Owner, runs: Iterable[VersionRun]) -> None:
         """Add what another agent recorded of an owner."""
         combined: tuple[VersionRun, ...] = ()
         for run in sorted({*self._runs.get(owner, ()), *runs}, key=lambda run: run.since):
-            for moment in (run.since, run.last):
-                combined = record_version(combined, run.version, moment)
+            combined = add_run(combined, run)
         self._runs[owner] = combined
 
     def forget(self, owner: Owner) -> None:
@@ -71,17 +83,22 @@ class VersionHistory(Generic[Owner]):
         return {owner: self._runs.get(owner, ()) for owner in changed}
 
 
-def record_version(runs: tuple[VersionRun, ...], version: str, moment: float) -> tuple[VersionRun, ...]:
-    """Return the versions of a service after it reported one of them, or a new one.
-
-    Old and new instances report side by side for a while, so that each version may be reported again and again.
-    """
+def add_run(runs: tuple[VersionRun, ...], added: VersionRun) -> tuple[VersionRun, ...]:
+    """Return the versions of a service after it reported one of them from a moment to another."""
     for place, run in enumerate(runs):
-        until = FOREVER if place == len(runs) - 1 else run.last + GAP_SECONDS
-        if run.version == version and run.since - GAP_SECONDS <= moment <= until:
-            return (*runs[:place], run._replace(last=max(run.last, moment)), *runs[place + 1 :])
-    grown = sorted((*runs, VersionRun(version, moment, moment)), key=lambda run: run.since)
-    return tuple(grown[-MOST_VERSIONS:])
+        until = run.last + _longest_pause(runs, place, added.since)
+        if run.version == added.version and run.since - GAP_SECONDS <= added.since < until:
+            return (*runs[:place], run._replace(last=max(run.last, added.last)), *runs[place + 1 :])
+    return tuple(sorted((*runs, added), key=lambda run: run.since)[-MOST_VERSIONS:])
+
+
+def _longest_pause(runs: tuple[VersionRun, ...], place: int, moment: float) -> float:
+    """Return after how many seconds without a report a run has ended, for a report of its version at a moment."""
+    run, newer = runs[place], runs[place + 1 :]
+    if not any(run.last < each.last and each.since < moment for each in newer if each.version != run.version):
+        return FOREVER
+    returns = sum(each.version == run.version for each in runs[:place])
+    return float(min(GAP_SECONDS, RETURN_SECONDS * RETURN_FACTOR**returns))
 
 
 def version_at(runs: tuple[VersionRun, ...], moment: float) -> str:
