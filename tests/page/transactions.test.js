@@ -21,8 +21,8 @@ const ORDER = {
 
 test("a late transaction says where it waits, for how long, what is usual, and what it lacks", () => {
   const text =
-    "Late: last seen at ordered in shop, 5\u00A0min ago. Of those that went on from there, 95 % took at most 100\u00A0ms; " +
-    "one is late after 60\u00A0s.";
+    "Late: last seen at ordered in shop, 5\u00A0min ago. Of those that went on from there, 95 % took " +
+    "at most 100\u00A0ms; one is late after 60\u00A0s.";
   assert.equal(describeLateness(ORDER, 400), `${text} It lacks paid in billing.`);
   assert.equal(describeLateness({ ...ORDER, lacks: [] }, 400), text);
 });
