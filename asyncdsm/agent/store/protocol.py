@@ -125,6 +125,20 @@ class Store(Protocol):
         StoreFullError if there is no room.
         """
 
+    def accepted_bodies(self) -> Sequence[tuple[bytes, float]]:
+        """Return the digests of bodies that were accepted before the start, and whose senders may not know it.
+
+        Each comes with how many seconds ago that was, the oldest first. There are none if the store itself recognizes
+        bodies that are sent again. Raises nothing.
+        """
+        ...
+
+    def forget_body(self, digest: bytes) -> None:
+        """Note that the sender of a body has its answer, and sends it no more. Raises nothing, and waits for nothing.
+
+        A store that has no such digest does nothing.
+        """
+
     def maintain(self) -> None:
         """Do what is due: write, roll up, delete, read what others wrote. Call it every second or so."""
 

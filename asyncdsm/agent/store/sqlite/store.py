@@ -19,7 +19,7 @@ from asyncdsm.agent.store.base import BaseStore
 from asyncdsm.agent.store.edge_facts import EDGE_BYTES, MOST_EDGES
 from asyncdsm.agent.store.edge_sums import EdgeSums
 from asyncdsm.agent.store.growth import Growth, describe_growth
-from asyncdsm.agent.store.limits import DETAIL_SECONDS, KEPT_SECONDS, MAX_BACKLOGS, MAX_POINTS
+from asyncdsm.agent.store.limits import DETAIL_SECONDS, KEPT_SECONDS, MAX_BACKLOGS, MAX_POINTS, MAX_REMEMBERED
 from asyncdsm.agent.store.merger import Label, LabeledHistograms
 from asyncdsm.agent.store.offset_search import Crossing, Passing
 from asyncdsm.agent.store.offsets import Backlog, Tags
@@ -28,6 +28,7 @@ from asyncdsm.agent.store.registry import EdgeKey
 from asyncdsm.agent.store.reports import AcceptedPayload, Decode, FactSums, Report
 from asyncdsm.agent.store.resolutions import RESOLUTIONS, Coverages, RollUpVersion, TimeRange
 from asyncdsm.agent.store.spool import ForwardMarkFile, Spool
+from asyncdsm.agent.store.sqlite.accepted_bodies import AcceptedBodies
 from asyncdsm.agent.store.sqlite.file import StoreFile, append_to_journal, translate_error
 from asyncdsm.agent.store.sqlite.reader import StoreReader
 from asyncdsm.agent.store.sqlite.state import StoreState
@@ -96,6 +97,7 @@ class SQLiteStore(BaseStore[StoreState]):
             )
             self.payloads: int = self._state.counters["payloads"]
             """How many payloads were accepted, ever. Reading it waits for nothing."""
+            self._bodies = AcceptedBodies(self._file.connection, min(MAX_REMEMBERED, max_bytes // POINT_BYTES))
             if decode is not None:
                 self._replay_journal(decode)
         except sqlite3.Error as error:
@@ -116,6 +118,7 @@ class SQLiteStore(BaseStore[StoreState]):
         """Write the buffer, if that is possible, and close the file."""
         with self._state.upkeep_lock, suppress(sqlite3.Error):
             if self._closing.alive:
+                self._save_bodies()
                 self._upkeep.flush_buffer()
         self._closing()
 
@@ -138,7 +141,16 @@ class SQLiteStore(BaseStore[StoreState]):
         """Write payloads that wait to be forwarded to the file, and delete all others. Raises sqlite3.Error."""
         with self._state.lock:
             if self._spool is not None and not self._spool.is_saved:
-                self._write_journal(())
+                self._write_journal((), self.now())
+
+    def accepted_bodies(self) -> Sequence[tuple[bytes, float]]:
+        """Return digests of bodies that were accepted before the start, and how many seconds ago, the oldest first."""
+        with self._state.lock:
+            return self._bodies.ages(self.now())
+
+    def forget_body(self, digest: bytes) -> None:
+        """Note that the sender of a body has its answer, and sends it no more."""
+        self._bodies.forget(digest)
 
     def add_all(self, payloads: Sequence[AcceptedPayload]) -> None:
         """Add payloads: when this returns, a kill loses none of them. If it raises, none of them was added.
@@ -149,7 +161,7 @@ class SQLiteStore(BaseStore[StoreState]):
             self._limit_buffers()
             with self._state.lock:
                 received = self.now()
-                self._write_journal((received, each.encoding, each.body) for each in payloads if each.body)
+                self._write_journal(payloads, received)
                 for each in payloads:
                     self._buffer_report(each.report, received)
         except sqlite3.Error as error:
@@ -171,6 +183,7 @@ class SQLiteStore(BaseStore[StoreState]):
             self._flushed_at = self._ticks()
             before = self._state.counters["forgotten_rows"]
             try:
+                self._save_bodies()
                 self._upkeep.run(self.now())
             except sqlite3.Error as error:
                 self.conditions.note("upkeep", str(error))
@@ -282,15 +295,23 @@ class SQLiteStore(BaseStore[StoreState]):
     def _coverages(self) -> Coverages:
         return self._state.coverages
 
-    def _write_journal(self, payloads: Iterable[tuple[float, str, bytes]]) -> None:
-        """Write payloads to the journal of the file, and bring the spool in the file up to date."""
+    def _save_bodies(self) -> None:
+        """Delete the digests of bodies that were answered. Raises sqlite3.Error."""
+        with self._state.lock:
+            if not self._bodies.is_saved:
+                self._write_journal((), self.now())
+
+    def _write_journal(self, payloads: Sequence[AcceptedPayload], received: float) -> None:
+        """Write payloads to the journal of the file, and bring the spool and the digests in the file up to date."""
         if self._file.path is None:
             return
         progress = None
         with self._file.transaction() as connection:
-            append_to_journal(connection, payloads)
+            append_to_journal(connection, ((received, each.encoding, each.body) for each in payloads if each.body))
+            bodies = self._bodies.write(connection, received, (each.digest for each in payloads if each.digest))
             if self._spool is not None:
                 progress = self._spool.save(connection, self.now())
+        self._bodies.set_written(bodies)
         if self._spool is not None and progress is not None:
             self._spool.set_progress(progress)
 
