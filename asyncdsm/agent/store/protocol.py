@@ -184,11 +184,11 @@ class Store(Protocol):
         ...
 
     def find_crossings(self, wanted: Iterable[Passing]) -> dict[Passing, Crossing]:
-        """Return when backlogs passed values, as far as that is written and was not deleted."""
+        """Return when backlogs passed values, as far as that was not deleted."""
         ...
 
     def thinned_offsets(self, tags: Tags, first: int, last: int, step: int) -> list[Backlog]:
-        """Return the last offset of a backlog in each `step` seconds of [first, last), as far as they are written."""
+        """Return the last offset of a backlog in each `step` seconds of [first, last)."""
         ...
 
     def backlogs(self) -> dict[Tags, int]:

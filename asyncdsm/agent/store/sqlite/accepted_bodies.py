@@ -60,7 +60,7 @@ class AcceptedBodies:
         if digest in self._known:
             self._answered.append(digest)
 
-    def write(self, connection: sqlite3.Connection, received: float, digests: Iterable[bytes]) -> BodyChanges:
+    def write_digests(self, connection: sqlite3.Connection, received: float, digests: Iterable[bytes]) -> BodyChanges:
         """Write the digests of bodies that were received at a time in seconds, and delete what is not needed any more.
 
         Call `set_written` with the result once that is committed. Raises sqlite3.Error.

@@ -247,11 +247,11 @@ class SQLiteStore(BaseStore[StoreState]):
         return self._reader.edge_facts(*self._bucket_bounds(time_range), self.now() - DETAIL_SECONDS)
 
     def find_crossings(self, wanted: Iterable[Passing]) -> dict[Passing, Crossing]:
-        """Return when backlogs passed values, as far as that is written and was not deleted."""
+        """Return when backlogs passed values, as far as that was not deleted."""
         return self._reader.find_crossings(wanted)
 
     def thinned_offsets(self, tags: Tags, first: int, last: int, step: int) -> list[Backlog]:
-        """Return the last offset of a backlog in each `step` seconds of [first, last), as far as they are written."""
+        """Return the last offset of a backlog in each `step` seconds of [first, last)."""
         return self._reader.thinned_offsets(tags, first, last, step)
 
     @contextmanager
@@ -308,7 +308,7 @@ class SQLiteStore(BaseStore[StoreState]):
         progress = None
         with self._file.transaction() as connection:
             append_to_journal(connection, ((received, each.encoding, each.body) for each in payloads if each.body))
-            bodies = self._bodies.write(connection, received, (each.digest for each in payloads if each.digest))
+            bodies = self._bodies.write_digests(connection, received, (each.digest for each in payloads if each.digest))
             if self._spool is not None:
                 progress = self._spool.save(connection, self.now())
         self._bodies.set_written(bodies)
