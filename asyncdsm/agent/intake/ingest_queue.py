@@ -135,7 +135,7 @@ class IngestQueue:
 
     def _note_left_out(self, report: Report) -> None:
         if report.left_out:
-            problem = f"messages of service {report.service!r} are left out: the agent cannot read whose they are"
+            problem = f"messages of service {report.service!r} are left out: the agent cannot read their points"
             count = max(1, round(report.left_out))
             self._store.conditions.note("unread", f"{problem}: {report.first_unread}", count)
 
