@@ -82,6 +82,8 @@ class CrossingCache:
             for value in [value for value, crossing in known.items() if _is_changed(crossing, value, offset)]:
                 del known[value]
                 self._count -= 1
+            if not known:
+                self._known.pop(tags, None)
 
     @contextmanager
     def search(self, wanted: Iterable[Passing]) -> Iterator[CrossingSearch]:
