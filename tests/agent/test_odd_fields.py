@@ -9,6 +9,7 @@ import pytest
 from msgspec.msgpack import Ext
 
 from asyncdsm.agent.intake import field_reader
+from asyncdsm.agent.intake import sketches as sketches_module
 from asyncdsm.agent.intake.fields import MAX_NAME
 from asyncdsm.agent.intake.payload import UNNAMED, read_report
 from asyncdsm.agent.store.histograms import PATHWAY, SIZE
@@ -205,14 +206,17 @@ SKETCHES: dict[str, tuple[bytes, str]] = {
 
 @pytest.mark.parametrize(("data", "problem"), SKETCHES.values(), ids=SKETCHES)
 @pytest.mark.parametrize("name", ["EdgeLatency", "PathwayLatency", "PayloadSize"])
-def test_unreadable_sketch_costs_no_other_sketch(data: bytes, problem: str, name: str) -> None:
-    report = read_report(payload(bucket(sane(**{name: data}))), "")
+def test_unreadable_sketch_costs_no_other_point_and_a_size_no_latency(data: bytes, problem: str, name: str) -> None:
+    report = read_report(payload(bucket(point(**{name: data}), sane())), "")
     assert dict(report.unread) == {name: 1}
     assert report.first_unread.startswith(f"$.Stats[0].Stats[0].{name}: ")
     assert problem in report.first_unread
     sketches = {"EdgeLatency": 0, "PathwayLatency": PATHWAY, "PayloadSize": SIZE}
     counted = {other: sum(bins_of(report, number).values()) for other, number in sketches.items()}
-    assert counted == {"EdgeLatency": 4, "PathwayLatency": 4, "PayloadSize": 0, name: 0}
+    latencies, left_out = (4, 0) if name == "PayloadSize" else (0, 4)
+    assert counted == {"EdgeLatency": latencies, "PathwayLatency": latencies, "PayloadSize": 0}
+    assert sum(sane_counts(report).values()) == 4
+    assert report.left_out == left_out
 
 
 @pytest.mark.parametrize("negative", [{"negative": {5: 2, 900: 1}}, {"negative_run": [0, 2, 0, 1]}], ids=str)
@@ -291,3 +295,40 @@ def test_partly_read_report_is_stored() -> None:
     store.add(read_report(payload(bucket(sane(), point(Hash=None), Start=None, Backlogs=[backlog(Value=None)])), ""))
     store.flush()
     assert store.counters()["rows"] == 1
+
+
+BROKEN: dict[str, tuple[dict[str, Any], float]] = {
+    "the latency of the hop": ({"EdgeLatency": b"\xff"}, 4),
+    "the latency of the pathway": ({"PathwayLatency": b"\xff"}, 4),
+    "both": ({"EdgeLatency": b"\xff", "PathwayLatency": b"\xff"}, 1),
+    "the size": ({"PayloadSize": b"\xff"}, 0),
+}
+
+
+@pytest.mark.parametrize(("changed", "messages"), BROKEN.values(), ids=BROKEN)
+async def test_map_and_metrics_leave_out_a_point_with_an_unreadable_latency_and_say_so(
+    client: Client, changed: dict[str, Any], messages: float
+) -> None:
+    tags = ["direction:in", "topic:orders", "type:kafka"]
+    assert (await client.report(payload(bucket(point(EdgeTags=tags, **changed))))).status_code == 202
+    health, metrics = (await client.get("/api/health")).json(), (await client.get("/api/metrics")).text
+    (edge,) = (await client.topology())["edges"]
+    consumed = [
+        float(line.rsplit(" ", 1)[1]) for line in metrics.split("\n") if line.startswith("messaging_client_consumed")
+    ]
+    assert edge["count"] == sum(consumed) == (0 if messages else 4)
+    assert f"asyncdsm_left_out_messages_total {messages:.1f}\n" in metrics
+    problems = [(each["name"], each["count"]) for each in health.get("problems", ())]
+    assert (problems, health["status"]) == (([("unread", messages)], "degraded") if messages else ([], "ok"))
+
+
+async def test_messages_beyond_the_limit_of_unusual_sketches_are_told(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sketches_module, "MAX_FOREIGN_SKETCHES", 3)
+    odd = sketch(gamma=1.02, binCounts={5: 3})
+    points = [point(Hash=number, EdgeLatency=odd, PathwayLatency=odd) for number in range(4)]
+    await client.report(payload(bucket(*points)))
+    health = (await client.get("/api/health")).json()
+    assert [(each["name"], each["count"]) for each in health["problems"]] == [("unread", 3 + 1 + 1)]
+    assert sum(edge["count"] for edge in (await client.topology())["edges"]) == 3

@@ -14,7 +14,8 @@ import pytest
 
 from asyncdsm.agent.http.server import running_agent
 from asyncdsm.agent.intake.errors import IntakeError
-from asyncdsm.agent.intake.repeated_bodies import MAX_REMEMBERED, REMEMBERED_SECONDS, RecentBodies, hash_body
+from asyncdsm.agent.intake.repeated_bodies import RecentBodies, hash_body
+from asyncdsm.agent.store.limits import MAX_REMEMBERED, REMEMBERED_SECONDS
 from asyncdsm.agent.store.reports import AcceptedPayload
 from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from asyncdsm.core.aggregator import Aggregator

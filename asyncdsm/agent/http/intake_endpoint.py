@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from anyio import fail_after
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -26,19 +27,22 @@ class IntakeEndpoint:
     def __init__(self, store: Store, forwarder: Forwarder | None, traffic: TrafficTotals) -> None:
         """`traffic` counts what is stored."""
         self.counters: IntakeCounters = IntakeCounters()
-        self._forwarder = forwarder
-        self._queue, self._recent = IngestQueue(store, self.counters, traffic.add), RecentBodies()
+        self._store, self._forwarder = store, forwarder
+        self._queue = IngestQueue(store, self.counters, traffic.add)
+        self._recent = RecentBodies(accepted=store.accepted_bodies())
         self._memory = BodyMemory()
 
     async def receive_payload(self, request: Request) -> Response:
         """Store the payload of a request, and forward it. Raises IntakeError."""
         try:
-            await self._receive(request)
+            digest = await self._receive(request)
         except IntakeError as error:
             self.counters.by_status[error.status] += 1
             raise
         self.counters.by_status[202] += 1
-        return Response(_ACKNOWLEDGED, 202, media_type="application/json")
+        # The store forgets the body only when the answer has been sent: until then, a kill may keep it from the sender.
+        answered = BackgroundTask(self._forget_answered, digest)
+        return Response(_ACKNOWLEDGED, 202, media_type="application/json", background=answered)
 
     def count_denied(self, status: int) -> None:
         """Count a payload that was refused before it got here, with HTTP status 401 if its sender has not the token."""
@@ -46,17 +50,24 @@ class IntakeEndpoint:
         if status == 401:
             warn_each_minute("token", "asyncdsm agent refused a payload, because its sender has not the agent's token")
 
-    async def _receive(self, request: Request) -> None:
+    async def _forget_answered(self, digest: bytes) -> None:
+        if digest not in self._recent:
+            self._store.forget_body(digest)
+
+    async def _receive(self, request: Request) -> bytes:
+        """Store the payload of a request, and return the digest of its body. Raises IntakeError."""
         if self._forwarder is not None and self._forwarder.has_forwarded(request.headers.getlist("Via")):
             raise IntakeError("Via", "this agent has forwarded it already: the agents forward in a circle", 421)
         body = await self._read_body(request)
         try:
+            digest = hash_body(body, request.headers.items())
             if await self._recent.ingest_once(
-                hash_body(body, request.headers.items()),
-                lambda: self._forward_and_ingest(body, request),
+                digest,
+                lambda: self._forward_and_ingest(body, digest, request),
                 lambda: _will_read_answer(request),
             ):
                 self.counters.repeated += 1
+            return digest
         finally:
             self._memory.release(body)
 
@@ -73,7 +84,7 @@ class IntakeEndpoint:
                 self._forwarder.count_too_large()
             raise
 
-    async def _forward_and_ingest(self, body: bytes, request: Request) -> None:
+    async def _forward_and_ingest(self, body: bytes, digest: bytes, request: Request) -> None:
         """Forward a body, before anything is known of it, and ingest it. Raises IntakeError."""
         # Datadog decides what it accepts: this agent may know less, and its store may be in trouble.
         if self._forwarder is not None:
@@ -82,7 +93,8 @@ class IntakeEndpoint:
         try:
             if kind != MSGPACK:
                 raise IntakeError("Content-Type", f"must be {MSGPACK}, got {kind[:40]!r}", 415)
-            await self._queue.ingest_payload(body, request.headers.get("Content-Encoding", "").strip().lower())
+            encoding = request.headers.get("Content-Encoding", "").strip().lower()
+            await self._queue.ingest_payload(body, encoding, digest)
         except IntakeError as error:
             self._prepare_resend(body, error)
             raise

@@ -44,8 +44,8 @@ class IntakeCounters:
 class _WaitingPayload:
     """A payload whose sender waits for an answer."""
 
-    def __init__(self, body: bytes, encoding: str) -> None:
-        self.body, self.encoding = body, encoding
+    def __init__(self, body: bytes, encoding: str, digest: bytes) -> None:
+        self.body, self.encoding, self.digest = body, encoding, digest
         self.is_large = len(body) > LARGE_BYTES
         self.done = False
         self.error: IntakeError | None = None
@@ -67,9 +67,12 @@ class IngestQueue:
         self._had_small = False
         self._turn, self._limiter = Lock(), CapacityLimiter(1)
 
-    async def ingest_payload(self, body: bytes, encoding: str) -> None:
-        """Return when the payload is stored. Raises IntakeError if it is refused, or if it cannot be stored."""
-        waiting = _WaitingPayload(body, encoding)
+    async def ingest_payload(self, body: bytes, encoding: str, digest: bytes = b"") -> None:
+        """Return when the payload is stored. Raises IntakeError if it is refused, or if it cannot be stored.
+
+        By its `digest`, the store recognizes the body after a restart.
+        """
+        waiting = _WaitingPayload(body, encoding, digest)
         (self._large if waiting.is_large else self._small).append(waiting)
         try:
             while not waiting.done:
@@ -94,7 +97,7 @@ class IngestQueue:
                     waiting.is_large = True  # known only now: the size in a gzip body can be wrong
                     self._large.append(waiting)
                     continue
-                accepted.append(AcceptedPayload(self._read(unpacked), waiting.encoding, waiting.body))
+                accepted.append(AcceptedPayload(self._read(unpacked), waiting.encoding, waiting.body, waiting.digest))
                 read.append(waiting)
             except IntakeError as error:
                 waiting.error, waiting.done = error, True
@@ -132,7 +135,7 @@ class IngestQueue:
 
     def _note_left_out(self, report: Report) -> None:
         if report.left_out:
-            problem = f"messages of service {report.service!r} are left out: the agent cannot read whose they are"
+            problem = f"messages of service {report.service!r} are left out: the agent cannot read their points"
             count = max(1, round(report.left_out))
             self._store.conditions.note("unread", f"{problem}: {report.first_unread}", count)
 

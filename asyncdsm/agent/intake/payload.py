@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import numpy as np
 from msgspec import Raw
 
 from asyncdsm.agent.intake.body import decompress_body
@@ -30,7 +31,7 @@ from asyncdsm.agent.intake.fields import (
 )
 from asyncdsm.agent.intake.sketches import SketchReader
 from asyncdsm.agent.intake.transactions import MOST_TRANSACTIONS, read_transactions
-from asyncdsm.agent.store.histograms import EDGE, PATHWAY, SIZE
+from asyncdsm.agent.store.histograms import EDGE, PATHWAY, SIZE, Histograms, sum_by_group
 from asyncdsm.agent.store.reports import BucketReport, FactReport, FactSums, PointReport, Report, TransactionReport
 from asyncdsm.errors import SketchError
 
@@ -69,6 +70,7 @@ class _ReportReader(FieldReader):
         super().__init__(UnreadFields())
         self._item_count = 0
         self._point_paths: list[str] = []
+        self._broken: set[int] = set()
         self._transactions: list[TransactionReport] = []
         self._sketches = SketchReader("", self._note_sketch)
 
@@ -86,7 +88,8 @@ class _ReportReader(FieldReader):
         service = service or UNNAMED
         read = (self._read_bucket(f"$.Stats[{index}]", raw) for index, raw in enumerate(raw_buckets))
         buckets = [bucket for bucket in read if bucket is not None]
-        histograms, negatives = self._sketches.histograms(), self._sketches.negatives
+        negatives = self._sketches.negatives
+        histograms, lost = self._leave_out_broken(self._sketches.histograms())
         unread, first = self.unread.causes, self.unread.first
         return Report(
             service,
@@ -101,7 +104,7 @@ class _ReportReader(FieldReader):
             unread,
             first,
             self._transactions,
-            self._count_left_out(lang),
+            self._count_left_out(lang) + lost,
         )
 
     def _read_name(self, raw: Raw, name: str, *, needed: bool = False) -> str:
@@ -180,6 +183,21 @@ class _ReportReader(FieldReader):
             sketches.read(data, 0, PATHWAY)
         return float(sketches.histograms().counts.sum())
 
+    def _leave_out_broken(self, histograms: Histograms) -> tuple[Histograms, float]:
+        """Leave out the points with a latency that cannot be read, and return how many messages that costs.
+
+        Maps count messages by one latency, and metrics by the other. A point without any costs one message at least.
+        """
+        if not self._broken:
+            return histograms, 0.0
+        broken, groups = np.zeros(len(self._point_paths), np.bool_), len(self._point_paths)
+        broken[list(self._broken)] = True
+        edges, pathways = (
+            sum_by_group(each.groups, each.counts, groups)
+            for each in (histograms.select_sketch(EDGE), histograms.select_sketch(PATHWAY))
+        )
+        return histograms.select_groups(~broken), float(np.maximum(edges, pathways).clip(1)[broken].sum())
+
     def _read_sketches(self, path: str, point: PointFields) -> None:
         group, read = len(self._point_paths), self._sketches.read
         self._point_paths.append(path)
@@ -190,6 +208,8 @@ class _ReportReader(FieldReader):
     def _note_sketch(self, group: int, sketch: int, error: SketchError) -> None:
         """Count a sketch that cannot be read."""
         name = _SKETCH_NAMES[sketch]
+        if sketch != SIZE:
+            self._broken.add(group)
         self.unread.add(name, f"{self._point_paths[group]}.{name}", str(error))
 
 

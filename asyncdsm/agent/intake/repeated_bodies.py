@@ -5,6 +5,8 @@ dd-trace-js after 2 s. The agent may have accepted the first request all the sam
 
 A sender that got its answer has no reason to send the body again. If the same bytes come after that, they come from
 another process that counted the same, and are accepted too.
+
+After a restart, it is known from the store which bodies were accepted and may not have been answered.
 """
 
 from __future__ import annotations
@@ -17,10 +19,7 @@ from time import monotonic
 import anyio
 
 from asyncdsm.agent.intake.errors import IntakeError
-
-REMEMBERED_SECONDS = 600.0
-MAX_REMEMBERED = 50_000
-"""Some 15 MB. If there are more, the oldest are forgotten early."""
+from asyncdsm.agent.store.limits import MAX_REMEMBERED, REMEMBERED_SECONDS
 
 
 def hash_body(body: bytes, headers: Iterable[tuple[str, str]]) -> bytes:
@@ -51,10 +50,20 @@ class _Outcome:
 class RecentBodies:
     """What happened to the bodies of the last minutes, by digest. For one event loop."""
 
-    def __init__(self, now: Callable[[], float] = monotonic) -> None:
-        """`now` returns seconds of a clock that nobody sets."""
+    def __init__(self, now: Callable[[], float] = monotonic, accepted: Iterable[tuple[bytes, float]] = ()) -> None:
+        """`now` returns seconds of a clock that nobody sets.
+
+        `accepted` has the digests of bodies that were accepted before, perhaps without an answer, and how many seconds
+        ago that was, the oldest first.
+        """
         self._now = now
-        self._outcomes: OrderedDict[bytes, _Outcome] = OrderedDict()
+        self._outcomes: OrderedDict[bytes, _Outcome] = OrderedDict(
+            (digest, _accepted_outcome(now() - age)) for digest, age in accepted
+        )
+
+    def __contains__(self, digest: bytes) -> bool:
+        """Tell whether a body is being ingested, or may be sent again."""
+        return digest in self._outcomes
 
     async def ingest_once(
         self, digest: bytes, ingest: Callable[[], Awaitable[None]], will_answer: Callable[[], Awaitable[bool]]
@@ -106,6 +115,13 @@ class RecentBodies:
             if len(self._outcomes) < MAX_REMEMBERED and first.since >= oldest:
                 return
             self._outcomes.popitem(last=False)
+
+
+def _accepted_outcome(since: float) -> _Outcome:
+    outcome = _Outcome(since)
+    outcome.error = None
+    outcome.known.set()
+    return outcome
 
 
 async def _catch_error(ingest: Callable[[], Awaitable[None]]) -> IntakeError | None:

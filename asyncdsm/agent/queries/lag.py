@@ -106,10 +106,7 @@ def lags_of(
     `find_crossings` finds what is older than these offsets.
     """
     readings = list(_read_lags(offsets, settled))
-    ages = [
-        Ages(offsets.ends[each.partition]).find_age(each.committed, each.behind, each.moment) if each.behind else 0.0
-        for each in readings
-    ]
+    ages = [_find_sure_age(Ages(offsets.ends[each.partition]), each) for each in readings]
     _find_older(offsets, readings, ages, find_crossings)
     behinds = _behinds_before(offsets, readings, ages)
     return CurrentLags(_partition_lags(readings, ages, behinds), _group_lags(readings, ages, behinds))
@@ -121,6 +118,13 @@ def _read_lags(offsets: KafkaOffsets, settled: int) -> Iterator[Reading]:
         committed = offsets.commits[group, partition].at(moment)
         if behind is not None and committed is not None:
             yield Reading(group, partition, moment, committed[1], behind)
+
+
+def _find_sure_age(ages: Ages, reading: Reading) -> float | None:
+    """Return the age of the oldest unread message, or None if what is older may say another one."""
+    if reading.behind and not ages.reach_back(reading.committed, reading.moment):
+        return None
+    return ages.find_age(reading.committed, reading.behind, reading.moment) if reading.behind else 0.0
 
 
 def _find_older(
@@ -136,11 +140,9 @@ def _find_older(
     }
     found = find_crossings(passing for each in passings.values() for passing in each)
     for index in unknown:
-        older = [(passing.tags, found[passing]) for passing in passings[index] if passing in found]
-        if older:
-            reading = readings[index]
-            ends = offsets.ends[reading.partition].with_older(older)
-            ages[index] = Ages(ends).find_age(reading.committed, reading.behind, reading.moment)
+        older, reading = [(each.tags, found[each]) for each in passings[index] if each in found], readings[index]
+        ends = offsets.ends[reading.partition].with_older(older)
+        ages[index] = Ages(ends).find_age(reading.committed, reading.behind, reading.moment)
 
 
 def passings_of(ends: PartitionEnds, offset: int, moment: int) -> Iterator[Passing]:

@@ -29,6 +29,11 @@ class Ages:
     def __init__(self, ends: PartitionEnds) -> None:
         self._sources = Appends(ends.produced, is_continuous=True), Appends(ends.watermarks, is_continuous=False)
 
+    def reach_back(self, offset: int, moment: int) -> bool:
+        """Tell whether each source that saw the message with an offset knows when: one that does not may be first."""
+        found = [source.find_append(offset, moment) for source in self._sources]
+        return all(each is None or each.moment is not None for each in found)
+
     def find_age(self, offset: int, behind: int, moment: int) -> float | None:
         """Return how old the message with an offset is in the bucket `moment`, in seconds, of `behind` unread ones.
 

@@ -158,6 +158,6 @@ def _read_time(parameters: Mapping[str, str], name: str, default: float) -> floa
         value = float(text)
     except ValueError:
         value = -1.0
-    if not (text.isascii() and len(text) <= 32 and 0 <= value <= _LATEST):
+    if not (text[:1].isdecimal() and "_" not in text and text.isascii() and len(text) <= 32 and 0 <= value <= _LATEST):
         raise ApiError(400, name, f"{name} must be a time in seconds since 1970, got {text[:40]!r}")
     return value

@@ -81,6 +81,13 @@ class BaseStore(ABC, Generic[State]):
     def add_all(self, payloads: Sequence[AcceptedPayload]) -> None:
         """Add payloads."""
 
+    def accepted_bodies(self) -> Sequence[tuple[bytes, float]]:
+        """Return nothing: the store does not outlive the agent, or recognizes bodies that are sent again itself."""
+        return ()
+
+    def forget_body(self, digest: bytes) -> None:
+        """Do nothing: there are no digests."""
+
     def backlogs(self) -> dict[Tags, int]:
         """Return the latest offset of each backlog, by its sorted tags."""
         self._refresh()

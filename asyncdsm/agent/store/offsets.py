@@ -40,18 +40,23 @@ class LatestOffsets:
         self._shares = FairShares[int, Tags](most)
         self.evicted: list[Tags] = []
         """Backlogs that were evicted and may still be in the file."""
+        self.on_record: Callable[[Tags, Backlog], object] = lambda _, __: None
+        """Is called with each offset that is recorded."""
 
     def record(self, tags: Tags, backlog: Backlog, service: int, latest: float = inf) -> None:
         """Record an offset that a service, given by its number, reported.
 
         The newest bucket counts, not the highest offset: a topic that is created again starts at 0. Buckets after
         `latest` are from a clock that was ahead: they do not count any more once an earlier one is reported.
+
+        In whatever order offsets are recorded, the same ones are kept: those of the last two minutes (`RECENT_SECONDS`)
+        before the newest, and the last one before these.
         """
         known = self._backlogs.get(tags, ())
         if known and known[-1].start > latest >= backlog.start:
             known = tuple(each for each in known if each.start <= latest)
-        if not known or backlog.start > known[-1].start - RECENT_SECONDS:
-            self._backlogs[tags] = _insert(known, backlog)
+        self._backlogs[tags] = _insert(known, backlog)
+        self.on_record(tags, backlog)
         weight = 1 if tags in self._owners else weigh_names(tags)
         for evicted in self._shares.use(self._owners.setdefault(tags, service), tags, weight):
             del self._backlogs[evicted], self._owners[evicted]
@@ -128,23 +133,18 @@ def read_offsets(connection: sqlite3.Connection, first: int, last: int) -> Itera
 
 
 def read_latest_offsets(connection: sqlite3.Connection) -> Iterator[tuple[Tags, Backlog, int]]:
-    """Yield tags, latest offset and service (0 if unknown) of each backlog, least recently reported first."""
-    query = (
-        "SELECT tags, start, value, coalesce(service, 0) FROM "
-        "(SELECT backlog, max(start) AS start, value FROM offsets GROUP BY backlog) "
-        "JOIN backlogs ON id = backlog ORDER BY start"
-    )
-    for tags, start, value, service in connection.execute(query):
-        yield tuple(decode(tags)), Backlog(start, value), service
+    """Yield tags, offset and service (0 if unknown) of the offsets of each backlog that `LatestOffsets` keeps.
 
-
-def read_recent_offsets(connection: sqlite3.Connection) -> Iterator[tuple[Tags, Backlog, int]]:
-    """Yield tags, offset and service (0 if unknown) of all offsets of the last `RECENT_SECONDS`, in order of time."""
+    The least recently reported backlog comes first, and its offsets are in order of time.
+    """
     query = (
-        "SELECT b.tags, o.start, o.value, coalesce(b.service, 0) FROM offsets o JOIN backlogs b ON b.id = o.backlog "
-        "WHERE o.start >= (SELECT max(start) FROM offsets) - ? ORDER BY o.start"
+        "SELECT tags, offsets.start, value, owner FROM (SELECT id, tags, coalesce(service, 0) AS owner, "
+        "(SELECT max(start) FROM offsets WHERE backlog = id) AS newest FROM backlogs) "
+        "JOIN offsets ON backlog = id AND offsets.start >= coalesce("
+        "(SELECT max(start) FROM offsets WHERE backlog = id AND start <= newest - ?), newest - ?) "
+        "ORDER BY newest, id, offsets.start"
     )
-    for tags, start, value, service in connection.execute(query, (RECENT_SECONDS,)):
+    for tags, start, value, service in connection.execute(query, (RECENT_SECONDS, RECENT_SECONDS)):
         yield tuple(decode(tags)), Backlog(start, value), service
 
 

@@ -136,6 +136,20 @@ class Store(Protocol):
         StoreFullError if there is no room.
         """
 
+    def accepted_bodies(self) -> Sequence[tuple[bytes, float]]:
+        """Return the digests of bodies that were accepted before the start, and whose senders may not know it.
+
+        Each comes with how many seconds ago that was, the oldest first. There are none if the store itself recognizes
+        bodies that are sent again. Raises nothing.
+        """
+        ...
+
+    def forget_body(self, digest: bytes) -> None:
+        """Note that the sender of a body has its answer, and sends it no more. Raises nothing, and waits for nothing.
+
+        A store that has no such digest does nothing.
+        """
+
     def maintain(self) -> None:
         """Do what is due: write, roll up, delete, read what others wrote. Call it every second or so."""
 
@@ -181,11 +195,11 @@ class Store(Protocol):
         ...
 
     def find_crossings(self, wanted: Iterable[Passing]) -> dict[Passing, Crossing]:
-        """Return when backlogs passed values, as far as that is written and was not deleted."""
+        """Return when backlogs passed values, as far as that was not deleted."""
         ...
 
     def thinned_offsets(self, tags: Tags, first: int, last: int, step: int) -> list[Backlog]:
-        """Return the last offset of a backlog in each `step` seconds of [first, last), as far as they are written."""
+        """Return the last offset of a backlog in each `step` seconds of [first, last)."""
         ...
 
     def backlogs(self) -> dict[Tags, int]:

@@ -93,12 +93,13 @@ class Report(NamedTuple):
 class AcceptedPayload(NamedTuple):
     """A payload that was read, and its body as it came, which the store writes to its journal.
 
-    Without a body, nothing is written to the journal.
+    Without a body, nothing is written to the journal. Without a digest, the body is not recognized after a restart.
     """
 
     report: Report
     encoding: str = ""
     body: bytes = b""
+    digest: bytes = b""
 
 
 Decode = Callable[[bytes, str], Report]

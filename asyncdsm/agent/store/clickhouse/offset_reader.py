@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from asyncdsm.agent.store.clickhouse.connection import Connection
@@ -22,6 +22,7 @@ class OffsetReader:
     def __init__(self, connection: Connection, database: str, state: SharedState) -> None:
         self._connection, self._db, self._state = connection, database, state
         self._crossings = CrossingCache()
+        state.latest.on_record = self._crossings.note_offset
 
     def read_offsets(self, first: int, last: int) -> list[tuple[Tags, int, int]]:
         """Return tags, start and value of the offsets in [first, last) and of the last one before, in order of time."""
@@ -51,13 +52,14 @@ class OffsetReader:
 
         What was found before is not read again; of the rest, only the first `MOST_SEARCHES` are looked for.
         """
-        found, unknown = self._crossings.split_known(wanted)
-        for begin in range(0, len(unknown), _SEARCHES_AT_ONCE):
-            found.update(self._search(unknown[begin : begin + _SEARCHES_AT_ONCE]))
-        return found
+        with self._crossings.search(wanted) as search:
+            for begin in range(0, len(search.unknown), _SEARCHES_AT_ONCE):
+                for passing, crossing in self._search(search.unknown[begin : begin + _SEARCHES_AT_ONCE]):
+                    search.add(passing, crossing)
+            return search.found
 
-    def _search(self, wanted: Sequence[Passing]) -> dict[Passing, Crossing]:
-        """Return the crossings of some backlogs: see `offset_search` for what counts as one."""
+    def _search(self, wanted: Sequence[Passing]) -> Iterator[tuple[Passing, Crossing]]:
+        """Yield the crossings of some backlogs: see `offset_search` for what counts as one."""
         searched = [
             (number, backlog_id(each.tags), min(each.value, _LARGEST), min(2 * each.newest, _LARGEST), each.last)
             for number, each in enumerate(wanted)
@@ -76,13 +78,10 @@ class OffsetReader:
             f"JOIN ({self._by_backlog(searched)}) AS o ON o.backlog = s.b "
             "WHERE o.start > s.below_at AND o.start <= s.u GROUP BY number"
         )
-        return {wanted[row["number"]]: self._remember(wanted[row["number"]], row) for row in self._query(above)}
-
-    def _remember(self, passing: Passing, row: dict[str, Any]) -> Crossing:
-        value = row["below"] if row["below"] <= passing.value else -1
-        crossing = Crossing(Backlog(row["below_at"], value), Backlog(row["above_at"], row["above"]))
-        self._crossings.store(passing, crossing)
-        return crossing
+        for row in self._query(above):
+            passing = wanted[row["number"]]
+            value = row["below"] if row["below"] <= passing.value else -1
+            yield passing, Crossing(Backlog(row["below_at"], value), Backlog(row["above_at"], row["above"]))
 
     def _by_backlog(self, searched: Sequence[tuple[int, ...]]) -> str:
         backlogs = ", ".join(sorted({str(row[1]) for row in searched}))

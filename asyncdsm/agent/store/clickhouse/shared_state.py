@@ -62,17 +62,21 @@ class SharedState:
         others = self._count_others()
         since = f"toDateTime({max(0, int(oldest))}, 'UTC')"
         points = f"SELECT {_POINT} FROM {self._db}.points FINAL WHERE last >= {since} ORDER BY last, written"
-        latest = (
-            f"SELECT backlog, toUnixTimestamp(max(start)) AS at, argMax(value, (start, value)) AS value "
-            f"FROM {self._db}.offsets WHERE start >= {since} GROUP BY backlog ORDER BY at"
+        offsets = f"{self._db}.offsets WHERE start >= {since}"
+        joined = (
+            f"(SELECT backlog, start, value FROM {offsets}) AS each GLOBAL JOIN "
+            f"(SELECT backlog, max(start) AS newest FROM {offsets} GROUP BY backlog) AS latest USING (backlog)"
+        )
+        before = (
+            "SELECT backlog, toUnixTimestamp(max(start)) AS at, argMax(value, (start, value)) AS value "
+            f"FROM {joined} WHERE start <= newest - {RECENT_SECONDS} GROUP BY backlog ORDER BY at"
         )
         recent = (
-            f"SELECT backlog, toUnixTimestamp(start) AS at, max(value) AS value FROM {self._db}.offsets "
-            f"WHERE start >= (SELECT max(start) FROM {self._db}.offsets) - {RECENT_SECONDS} "
-            "GROUP BY backlog, start ORDER BY start"
+            f"SELECT backlog, toUnixTimestamp(start) AS at, max(value) AS value FROM {joined} "
+            f"WHERE start > newest - {RECENT_SECONDS} GROUP BY backlog, start ORDER BY start"
         )
         schemas = f"SELECT {_SCHEMA} FROM {self._db}.schemas FINAL WHERE last >= {since} ORDER BY end"
-        self._read(since, points, schemas, [latest, recent])
+        self._read(since, points, schemas, [before, recent])
         self._others = others
 
     def counted(self, name: str) -> int:

@@ -1,7 +1,8 @@
 """The SQLite file of the store, or the same tables in memory: opening it, its transactions, journal and counters.
 
 `segments` holds the rows (see `segments.py`). `journal` holds payloads that were acknowledged and are not in `segments`
-yet, as they came. The file is in WAL mode, so that it is consistent after a kill at any moment.
+yet, as they came. `accepted_bodies` holds digests of payloads that may be sent again. The file is in WAL mode, so that
+it is consistent after a kill at any moment.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from asyncdsm.agent.store.edge_facts import FACT_TABLES
 from asyncdsm.agent.store.resolutions import FOREVER, RESOLUTIONS
 from asyncdsm.agent.store.schemas import SCHEMA_TABLE
+from asyncdsm.agent.store.sqlite.accepted_bodies import BODY_TABLE
 from asyncdsm.agent.store.sqlite.file_lock import lock_store_file, restrict_permissions
 from asyncdsm.agent.store.transactions import TRANSACTION_TABLES
 from asyncdsm.errors import StoreError, StoreFullError
@@ -23,7 +25,7 @@ APPLICATION_ID = 0x64736D31
 VERSION = 2
 READABLE_VERSIONS = frozenset({1, 2})
 """Format 1 has other segments (see `packed_histograms`). They can still be read: its files become those of format 2."""
-_ADDED_TABLES = (*TRANSACTION_TABLES, *FACT_TABLES, SCHEMA_TABLE)
+_ADDED_TABLES = (*TRANSACTION_TABLES, *FACT_TABLES, SCHEMA_TABLE, BODY_TABLE)
 # What files of earlier versions may lack.
 BUSY_SECONDS = 1.0
 """How long to wait for another program that writes to the file. Tracers wait a second or two for an answer."""

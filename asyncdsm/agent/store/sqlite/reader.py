@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import ExitStack
+from functools import partial
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from asyncdsm.agent.store.edge_facts import MINUTE, TEN_MINUTES, read_facts
 from asyncdsm.agent.store.histograms import Ints
 from asyncdsm.agent.store.merger import Label, LabeledHistograms, Merger, Rows, by_point
-from asyncdsm.agent.store.offset_search import Crossing, CrossingCache, Passing, read_thinned
+from asyncdsm.agent.store.offset_search import Crossing, CrossingCache, Passing, find_crossing, read_thinned
 from asyncdsm.agent.store.offsets import Backlog, Tags, read_offsets
 from asyncdsm.agent.store.packed_histograms import unpack
 from asyncdsm.agent.store.registry import EdgeKey
@@ -46,6 +48,7 @@ class StoreReader:
         self._state = state
         self._cache = SliceCache()
         self._crossings = CrossingCache()
+        state.latest.on_record = self._crossings.note_offset
         self._is_in_memory = state.file.path is None
 
     def merge_rows(
@@ -79,12 +82,12 @@ class StoreReader:
     def offsets(self, first: int, last: int) -> list[tuple[Tags, int, int]]:
         """Return tags, start and value of the offsets in [first, last) and of the last one before, in order of time."""
         with self._state.snapshot(lambda buffer: list(buffer.offsets.items())) as snapshot:
-            written = list(read_offsets(snapshot.connection, first, last))
-        highest: dict[tuple[Tags, int], int] = {}
+            highest = {(tags, start): value for tags, start, value in read_offsets(snapshot.connection, first, last)}
         for key, value in (offset for offsets in snapshot.buffered for offset in offsets):
             highest[key] = max(value, highest.get(key, value))
-        buffered = [(tags, start, value) for (tags, start), value in highest.items() if start < last]
-        return sorted({*written, *buffered}, key=lambda offset: offset[1])
+        ordered = sorted(((*key, value) for key, value in highest.items() if key[1] < last), key=itemgetter(1))
+        before = {tags: start for tags, start, _ in ordered if start < first}
+        return [each for each in ordered if each[1] >= before.get(each[0], first)]
 
     def edge_facts(self, first: int, last: int, detailed_since: float) -> dict[EdgeKey, FactSums]:
         """Return what messages of each edge said in [first, last). Before `detailed_since`, ten minutes are one."""
@@ -98,22 +101,29 @@ class StoreReader:
         return found
 
     def find_crossings(self, wanted: Iterable[Passing]) -> dict[Passing, Crossing]:
-        """Return the crossings that the file reaches back to.
+        """Return the crossings that the store reaches back to.
 
         What was found before is not read again; of the rest, only the first `MOST_SEARCHES` are looked for.
         """
-        found, unknown = self._crossings.split_known(wanted)
-        for begin in range(0, len(unknown), _SEARCHES_AT_ONCE):
-            with self._state.snapshot(lambda _: None) as snapshot:
-                for passing in unknown[begin : begin + _SEARCHES_AT_ONCE]:
-                    if (crossing := self._crossings.find(snapshot.connection, passing)) is not None:
-                        found[passing] = crossing
-        return found
+        with self._crossings.search(wanted) as search:
+            for begin in range(0, len(search.unknown), _SEARCHES_AT_ONCE):
+                passings = search.unknown[begin : begin + _SEARCHES_AT_ONCE]
+                select = partial(_select_offsets, {passing.tags for passing in passings})
+                with self._state.snapshot(select) as snapshot:
+                    buffered = _by_backlog(snapshot.buffered)
+                    for passing in passings:
+                        crossing = find_crossing(snapshot.connection, passing, buffered.get(passing.tags, ()))
+                        if crossing is not None:
+                            search.add(passing, crossing)
+            return search.found
 
     def thinned_offsets(self, tags: Tags, first: int, last: int, step: int) -> list[Backlog]:
-        """Return the last offset of a backlog in each `step` seconds of [first, last), as far as they are written."""
-        with self._state.snapshot(lambda _: None) as snapshot:
-            return list(read_thinned(snapshot.connection, tags, first, last, step))
+        """Return the last offset of a backlog in each `step` seconds of [first, last)."""
+        with self._state.snapshot(partial(_select_offsets, {tags})) as snapshot:
+            written = list(read_thinned(snapshot.connection, tags, first, last, step))
+        buffered = _by_backlog(snapshot.buffered).get(tags, ())
+        later = (each for each in buffered if first <= each.start < last and each.value >= 0)
+        return list({each.start // step: each for each in sorted([*written, *later])}.values())
 
     def oldest_start(self) -> float | None:
         """Return the start of the oldest row, or None without any row."""
@@ -140,3 +150,16 @@ class StoreReader:
         for start, data in part.segments:
             histograms, points = unpack(data)
             merger.add_rows(Rows(np.full(len(points), start), points, histograms, part.width), label, sketch)
+
+
+def _select_offsets(backlogs: Collection[Tags], buffer: WriteBuffer) -> list[tuple[Tags, Backlog]]:
+    return [(tags, Backlog(start, value)) for (tags, start), value in buffer.offsets.items() if tags in backlogs]
+
+
+def _by_backlog(buffered: Iterable[Iterable[tuple[Tags, Backlog]]]) -> dict[Tags, list[Backlog]]:
+    """Return the offsets of write buffers by their backlogs, one for each bucket."""
+    highest: dict[Tags, dict[int, int]] = {}
+    for tags, (start, value) in (offset for offsets in buffered for offset in offsets):
+        of_backlog = highest.setdefault(tags, {})
+        of_backlog[start] = max(value, of_backlog.get(start, value))
+    return {tags: [Backlog(*each) for each in offsets.items()] for tags, offsets in highest.items()}

@@ -10,7 +10,7 @@ from threading import Lock
 from time import sleep
 from typing import Generic, NamedTuple, TypeVar
 
-from asyncdsm.agent.store.offsets import LatestOffsets, read_latest_offsets, read_recent_offsets
+from asyncdsm.agent.store.offsets import LatestOffsets, read_latest_offsets
 from asyncdsm.agent.store.registry import PointRegistry
 from asyncdsm.agent.store.resolutions import Coverages
 from asyncdsm.agent.store.schemas import SchemaHistory, read_schemas
@@ -76,9 +76,8 @@ class StoreState:
         facts.versions.restore(read_versions(file.connection))
         self.schemas: SchemaHistory = SchemaHistory()
         self.schemas.restore(read_schemas(file.connection))
-        for read_offsets in (read_latest_offsets, read_recent_offsets):
-            for tags, backlog, service in read_offsets(file.connection):
-                latest.record(tags, backlog, service)
+        for tags, backlog, service in read_latest_offsets(file.connection):
+            latest.record(tags, backlog, service)
         self.coverages: Coverages = read_coverages(file.connection)
         self.counters: Counter[str] = Counter(file.counters())
         self.rows: Counter[int] = Counter(file.row_counts())

@@ -19,7 +19,7 @@ from asyncdsm.agent.store.base import BaseStore
 from asyncdsm.agent.store.edge_facts import EDGE_BYTES, MOST_EDGES
 from asyncdsm.agent.store.edge_sums import EdgeSums
 from asyncdsm.agent.store.growth import Growth, describe_growth
-from asyncdsm.agent.store.limits import DETAIL_SECONDS, KEPT_SECONDS, MAX_BACKLOGS, MAX_POINTS
+from asyncdsm.agent.store.limits import DETAIL_SECONDS, KEPT_SECONDS, MAX_BACKLOGS, MAX_POINTS, MAX_REMEMBERED
 from asyncdsm.agent.store.merger import Label, LabeledHistograms
 from asyncdsm.agent.store.offset_search import Crossing, Passing
 from asyncdsm.agent.store.offsets import Backlog, Tags
@@ -95,7 +95,12 @@ class SQLiteStore(BaseStore[StoreState]):
                 most_fact_edges=min(MOST_EDGES, max_bytes // EDGE_BYTES),
             )
             self._writer = PayloadWriter(
-                self._state, self.point_ages, self.conditions, kept_seconds=kept_seconds, now=now
+                self._state,
+                self.point_ages,
+                self.conditions,
+                kept_seconds=kept_seconds,
+                most_bodies=min(MAX_REMEMBERED, max_bytes // POINT_BYTES),
+                now=now,
             )
             if decode is not None:
                 self._writer.replay_journal(decode)
@@ -117,6 +122,7 @@ class SQLiteStore(BaseStore[StoreState]):
         """Write the buffer, if that is possible, and close the file."""
         with self._state.upkeep_lock, suppress(sqlite3.Error):
             if self._closing.alive:
+                self._writer.save_bodies()
                 self._upkeep.flush_buffer()
         self._closing()
 
@@ -130,6 +136,14 @@ class SQLiteStore(BaseStore[StoreState]):
     def save_spool(self) -> None:
         """Write payloads that wait to be forwarded to the file, and delete all others. Raises sqlite3.Error."""
         self._writer.save_spool()
+
+    def accepted_bodies(self) -> Sequence[tuple[bytes, float]]:
+        """Return digests of bodies that were accepted before the start, and how many seconds ago, the oldest first."""
+        return self._writer.accepted_bodies()
+
+    def forget_body(self, digest: bytes) -> None:
+        """Note that the sender of a body has its answer, and sends it no more."""
+        self._writer.forget_body(digest)
 
     def add_all(self, payloads: Sequence[AcceptedPayload]) -> None:
         """Add payloads: when this returns, a kill loses none of them. If it raises, none of them was added.
@@ -158,6 +172,7 @@ class SQLiteStore(BaseStore[StoreState]):
             self._flushed_at = self._ticks()
             before = self._state.counters["forgotten_rows"]
             try:
+                self._writer.save_bodies()
                 self._upkeep.run(self.now())
             except sqlite3.Error as error:
                 self.conditions.note("upkeep", str(error))
@@ -221,11 +236,11 @@ class SQLiteStore(BaseStore[StoreState]):
         return self._reader.edge_facts(*self._bucket_bounds(time_range), self.now() - DETAIL_SECONDS)
 
     def find_crossings(self, wanted: Iterable[Passing]) -> dict[Passing, Crossing]:
-        """Return when backlogs passed values, as far as that is written and was not deleted."""
+        """Return when backlogs passed values, as far as that was not deleted."""
         return self._reader.find_crossings(wanted)
 
     def thinned_offsets(self, tags: Tags, first: int, last: int, step: int) -> list[Backlog]:
-        """Return the last offset of a backlog in each `step` seconds of [first, last), as far as they are written."""
+        """Return the last offset of a backlog in each `step` seconds of [first, last)."""
         return self._reader.thinned_offsets(tags, first, last, step)
 
     @contextmanager
