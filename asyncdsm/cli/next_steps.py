@@ -25,7 +25,7 @@ def list_next_steps(report: Mapping[str, Any]) -> list[str]:
     agent = report["agent"]
     if agent is not None:
         steps += _steps_for_agent(report)
-    steps += _steps_for_otlp(report.get("otlp"))
+    steps += _steps_for_otlp(report.get("otlp"), report["settings"])
     if not steps:
         steps.append("Nothing is wrong. Start your program by `asyncdsm run`, or a DataStreams in its code")
     if agent is not None and str(agent["version"]).startswith("asyncdsm"):
@@ -74,13 +74,13 @@ def _steps_for_agent(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"Check {variable}: an agent is `asyncdsm agent`, or a Datadog Agent of version 7.34 or newer"
 
 
-def _steps_for_otlp(otlp: Mapping[str, Any] | None) -> Iterator[str]:
+def _steps_for_otlp(otlp: Mapping[str, Any] | None, settings: Mapping[str, Any]) -> Iterator[str]:
     if otlp is None:
         return
     if not otlp["installed"]:
         yield f"To send metrics to {otlp['endpoint']}: pip install 'asyncdsm[otlp]'"
     elif otlp.get("wrong_setting"):
-        yield f"Correct {otlp['wrong_setting']}: it names a file"
+        yield f"Correct {settings[otlp['wrong_setting']]['from']}: it names a file"
     elif otlp.get("hint"):
         yield otlp["hint"][0].upper() + otlp["hint"][1:]
     elif not otlp["answers"]:

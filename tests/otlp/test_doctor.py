@@ -167,4 +167,4 @@ def test_certificate_that_cannot_be_read_is_a_problem(
     code, report, _ = diagnose(capsys)
     assert code == 1
     assert report["otlp"]["problem"].startswith("otlp_certificate must be a file of certificates that can be read (No ")
-    assert report["next_steps"][-1] == "Correct otlp_certificate: it names a file"
+    assert report["next_steps"][-1] == "Correct OTEL_EXPORTER_OTLP_CERTIFICATE: it names a file"
