@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import schemathesis
 from anyio.from_thread import start_blocking_portal
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, assume, settings
 from schemathesis import Case
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
@@ -18,6 +18,8 @@ from asyncdsm.agent.store.sqlite.store import SQLiteStore
 from tests.agent.payloads import NOW, Client
 from tests.agent.test_api import edge_id, report, shop
 
+LONGEST_ADDRESS = 60_000
+"""In bytes. uvicorn refuses longer ones, from 64 KiB on, before the agent sees them."""
 # A stream of events has no end, and schemathesis would wait for it.
 schema = schemathesis.openapi.from_dict(DESCRIPTION).exclude(path="/api/live")
 TAGS = "direction:out", "topic:orders", "type:kafka"
@@ -40,6 +42,7 @@ def url() -> Iterator[str]:
 @schema.parametrize()
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_every_request_gets_an_answer_of_the_schema(case: Case[Any], url: str) -> None:
+    assume(len(case.as_curl_command()) < LONGEST_ADDRESS)
     # What parameters have to do with each other (minutes or from and to, service or queue), OpenAPI cannot say.
     case.call_and_validate(base_url=url, excluded_checks=[positive_data_acceptance])
 
