@@ -119,9 +119,10 @@ def test_live_table_is_shown_until_a_signal(signal_: signal.Signals) -> None:
 
 def test_store_file_survives_a_kill(tmp_path: Path) -> None:
     path, counts = tmp_path / "dsm.db", list[int]()
-    for _ in range(3):
+    for number in range(3):
+        body = payload(bucket(point()), Service=f"service-{number}")  # the same body would be one that is sent again
         with agent("--store", str(path), "--keep", "2d") as process, httpx2.Client(base_url=address(process)) as client:
-            assert client.post(INTAKE, content=payload(bucket(point())), headers=MSGPACK).status_code == 202
+            assert client.post(INTAKE, content=body, headers=MSGPACK).status_code == 202
             counts.append(client.get("/api/health").json()["payloads"])
             process.kill()
             process.wait()

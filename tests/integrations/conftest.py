@@ -57,6 +57,7 @@ def extracted(captured_streams: Captured) -> Iterator[Callable[[], list[tuple[st
 
 @pytest.fixture(scope="module")
 def tidy_kombu() -> Iterator[None]:
-    """Close Kombu's pools after a module."""
+    """Close Kombu's pools before and after a module: they lend connections that nobody follows to who asks next."""
+    kombu_clients.tidy()
     yield
     kombu_clients.tidy()
