@@ -28,7 +28,12 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
     if iscoroutinefunction(test):
         pyfuncitem.obj = partial(call_cancellable, test)
     elif hasattr(test, "hypothesis") and iscoroutinefunction(test.hypothesis.inner_test):
-        test.hypothesis.inner_test = partial(call_cancellable, test.hypothesis.inner_test)
+        inner = test.hypothesis.inner_test
+        test.hypothesis.inner_test = partial(call_cancellable, inner)
+        try:
+            return (yield)
+        finally:
+            test.hypothesis.inner_test = inner  # other cases of a parametrized test have the same function
     return (yield)
 
 

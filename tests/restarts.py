@@ -28,7 +28,7 @@ class Load(Protocol):
 
 
 async def run_over_kills(load: Load, server: Server, *, messages: int, kills: int) -> None:
-    """Run a load of so many different messages, and kill and start the server after equal parts of them are seen."""
+    """Run a load of `messages` messages; after equal parts of them, kill and start the server, `kills` times."""
     running = asyncio.create_task(load.run())
     for kill in range(1, kills + 1):
         while len(load.seen) < messages * kill / (kills + 1) and not running.done():

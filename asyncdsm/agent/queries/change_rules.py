@@ -17,6 +17,7 @@ from math import sqrt
 from statistics import median
 from typing import Literal, NamedTuple
 
+from asyncdsm.agent.queries.newest_run import count_newest
 from asyncdsm.agent.store.versions import VersionRun
 
 RATE_FACTOR = 2.0
@@ -55,7 +56,7 @@ def find_rate_change(counts: Sequence[float]) -> RateChange | None:
 
     Slots before the change may vary as they like: only a rate outside nearly all of them counts.
     """
-    length = _count_newest(counts, lambda count: _are_alike(counts[-1], count))
+    length = count_newest(counts, lambda count: _are_alike(counts[-1], count))
     run, begin = counts[len(counts) - length :], len(counts) - length
     if length < SHORTEST_RUN or begin < FEWEST_BEFORE:
         return None
@@ -86,17 +87,6 @@ def _find_begin(counts: Sequence[float], begin: int, has_left: Callable[[float, 
     while begin > FEWEST_BEFORE and has_left(counts[begin - 1], *_find_ordinary(counts[: begin - 1])):
         begin -= 1
     return begin
-
-
-def _count_newest(counts: Sequence[float], belongs: Callable[[float], bool]) -> int:
-    """Return how many slots, from the newest on, belong together; single outliers between them are skipped."""
-    length = 0
-    for place, count in enumerate(reversed(counts)):
-        if belongs(count):
-            length = place + 1
-        elif place > length:  # the second one in a row that differs
-            break
-    return length
 
 
 def _are_alike(one: float, other: float) -> bool:

@@ -8,12 +8,12 @@ from math import sqrt
 from statistics import median
 from typing import Literal, NamedTuple
 
+from asyncdsm.agent.queries.newest_run import count_newest
 from asyncdsm.agent.queries.usual_slots import (
     FACTOR,
     LASTING_SECONDS,
     Slot,
     are_alike,
-    count_newest,
     find_usual,
     has_lasted,
 )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from statistics import median
 from typing import NamedTuple
+
+from asyncdsm.agent.queries.newest_run import count_newest
 
 FACTOR = 3.0
 """Latencies that differ by less than this factor count as equal. It is half a level, which is a factor of ten."""
@@ -90,14 +92,3 @@ def are_alike(one: float, other: float) -> bool:
     """Return whether two levels count as equal."""
     low, high = sorted((one, other))
     return high < low * FACTOR
-
-
-def count_newest(levels: Sequence[float], belongs: Callable[[float], bool]) -> int:
-    """Return how many levels, from the newest on, belong together; single outliers between them are skipped."""
-    length = 0
-    for place, level in enumerate(reversed(levels)):
-        if belongs(level):
-            length = place + 1
-        elif place > length:  # the second one in a row that differs
-            break
-    return length
